@@ -1,0 +1,141 @@
+// Package identity reads and checks the certificates by which hosts and gateways
+// are known. The role and id stand in a URI of the certificate, exactly one, and
+// nowhere else: names in it mean nothing.
+package identity
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
+	"crypto/x509"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/reachback/reachback"
+)
+
+const (
+	// MaxCertificates and MaxChain bound what a peer may show, in number and
+	// in bytes of DER, before any signature of it is checked.
+	MaxCertificates = 4
+	MaxChain        = 16 << 10
+
+	// MaxID is the longest id of a host or gateway.
+	MaxID = 64
+
+	hostPrefix    = "reachback:host:"
+	gatewayPrefix = "reachback:gateway:"
+)
+
+// HostURI is the URI in the certificate of the host with that id.
+func HostURI(id string) *url.URL { return &url.URL{Scheme: "urn", Opaque: hostPrefix + id} }
+
+// GatewayURI is the same for a gateway.
+func GatewayURI(id string) *url.URL { return &url.URL{Scheme: "urn", Opaque: gatewayPrefix + id} }
+
+// HostID returns the id of the host that cert is for. The certificate of a
+// gateway is of the wrong role, any other is invalid.
+func HostID(cert *x509.Certificate) (string, error) {
+	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != "urn" {
+		return "", reachback.Refuse(reachback.CodeCertificateInvalid)
+	}
+	name := cert.URIs[0].Opaque
+	if strings.HasPrefix(name, gatewayPrefix) {
+		return "", reachback.Refuse(reachback.CodeWrongRole)
+	}
+	id, ok := strings.CutPrefix(name, hostPrefix)
+	if !ok || !ValidID(id) || *cert.URIs[0] != *HostURI(id) {
+		return "", reachback.Refuse(reachback.CodeCertificateInvalid)
+	}
+	return id, nil
+}
+
+// ValidID reports whether id may name a host or gateway: 1 to [MaxID] letters,
+// digits, "-" and "_", which every log, file name and bus subject can carry.
+func ValidID(id string) bool {
+	if id == "" || len(id) > MaxID {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// Verify checks the client certificate of a connection against the host CA at
+// now and returns the host's id. Every error is a [*reachback.Error]. Whether
+// the host has been revoked is for the caller to ask.
+func Verify(state *tls.ConnectionState, pool *x509.CertPool, now time.Time) (string, error) {
+	if state == nil || len(state.PeerCertificates) == 0 {
+		return "", reachback.Refuse(reachback.CodeCertificateMissing)
+	}
+	invalid := reachback.Refuse(reachback.CodeCertificateInvalid)
+	chain := state.PeerCertificates
+	// A resumed connection would show a certificate that was proved long ago.
+	if pool == nil || state.DidResume || !Bounded(chain) {
+		return "", invalid
+	}
+	leaf := chain[0]
+	opts := x509.VerifyOptions{
+		Roots:         pool,
+		Intermediates: x509.NewCertPool(),
+		CurrentTime:   now,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, c := range chain[1:] {
+		opts.Intermediates.AddCert(c)
+	}
+	// Only a certificate of ours is told that it has expired, so the chain of
+	// an old one is checked as of its last second.
+	expired := now.After(leaf.NotAfter)
+	if expired {
+		opts.CurrentTime = leaf.NotAfter
+	}
+	if _, err := leaf.Verify(opts); err != nil {
+		return "", invalid
+	}
+	id, err := HostID(leaf)
+	if err != nil {
+		return "", err
+	}
+	if expired {
+		return "", reachback.Refuse(reachback.CodeCertificateExpired)
+	}
+	return id, nil
+}
+
+// Bounded reports whether a chain is short and all of its keys are on P-256, so
+// that checking it costs four cheap signatures at most. Another kind of key may
+// stand in the pool of roots, never in what a peer sends.
+func Bounded(chain []*x509.Certificate) bool {
+	if len(chain) > MaxCertificates {
+		return false
+	}
+	size := 0
+	for _, c := range chain {
+		size += len(c.Raw)
+		k, ok := c.PublicKey.(*ecdsa.PublicKey)
+		if !ok || k.Curve != elliptic.P256() {
+			return false
+		}
+	}
+	return size <= MaxChain
+}
+
+// CheckSize refuses a chain in DER that is over the bounds. It fits
+// [tls.Config.VerifyPeerCertificate] and runs before any signature is checked.
+func CheckSize(raw [][]byte, _ [][]*x509.Certificate) error {
+	size := 0
+	for _, c := range raw {
+		size += len(c)
+	}
+	if len(raw) > MaxCertificates || size > MaxChain {
+		return reachback.Refuse(reachback.CodeCertificateInvalid)
+	}
+	return nil
+}
