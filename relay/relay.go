@@ -1,19 +1,37 @@
 // Package relay is the gateway: it joins a client's leg with a host's leg and
 // copies bytes that it cannot read.
+//
+//	client ── call ──▶ Relay ◀── answer ── host
+//	                     │
+//	                Orchestrator
+//
+// Both legs dial out to the relay; the relay dials nobody. A call carries a
+// connection token. The relay checks it, draws a call id and a ticket and asks its
+// [Orchestrator], usually a broker, which picks a host and hands it the ticket. The
+// host answers with the ticket and its identity certificate. When both legs are
+// there both get their 101, and from then on the relay adds no byte of its own.
+//
+// What peers can make a relay hold is bounded: heads and handshakes by size and an
+// absolute deadline ([ConfigureServer]), unverified requests by address, waiting
+// calls by user, answers by call ([Limits]), failed attempts by a table of fixed
+// size, and a joined pair by its buffers.
 package relay
 
 import (
 	"context"
 	"log/slog"
-	"net"
-	"net/http"
+	"maps"
+	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/limit"
 )
 
 // A Relay pairs calls with answers. Set its fields, then use it as an
-// [http.Handler] on a server made ready by [ConfigureServer].
+// [http.Handler] on a server made ready by [ConfigureServer]. End it with
+// Shutdown or Close after the server has been told to accept no more.
 type Relay struct {
 	// Orchestrator is asked about each call. Required.
 	Orchestrator Orchestrator
@@ -21,15 +39,49 @@ type Relay struct {
 	URL    string
 	Limits Limits
 	Logger *slog.Logger // nil is silent
+
+	start    sync.Once
+	watching context.CancelFunc // ends the watch for kills
+	watcher  sync.WaitGroup     // that goroutine; Close waits for it
+	pairs    sync.WaitGroup     // joined pairs; Shutdown and Close wait for them
+	failures limit.Failures
+
+	mu         sync.Mutex // guards everything below
+	draining   bool
+	closed     bool
+	waiting    map[string]*waiting  // by call id, until joined or given up
+	perUser    map[string]int       // waiting calls by user
+	unverified map[netip.Prefix]int // requests whose credentials are being checked
+	joined     map[*joint]struct{}
+	killed     kills
+	total      Stats // without what is still joined
 }
 
-// Limits bound what peers can make a relay hold. Zero means the default in
-// parentheses, and no value means no limit.
+// Limits bound what peers can make a relay hold. Zero or less means the default
+// in parentheses; no value means no limit.
 type Limits struct {
 	WaitingPerAddress int           // requests of one address (IPv6: /64) whose token is not verified yet (32)
 	WaitingPerUser    int           // calls of one user that wait for their host (32)
 	CallTimeout       time.Duration // how long a call waits for its host (15 s)
 	WriteTimeout      time.Duration // how long a leg may take no bytes before the pair is cut (2 min)
+}
+
+// maxAnswers bounds the answers that wait for one call's permit: the broker
+// summons one host after the other, and seldom more than two.
+const maxAnswers = 4
+
+func (l Limits) waitingPerAddress() int     { return orElse(l.WaitingPerAddress, 32) }
+func (l Limits) waitingPerUser() int        { return orElse(l.WaitingPerUser, 32) }
+func (l Limits) callTimeout() time.Duration { return orElse(l.CallTimeout, 15*time.Second) }
+func (l Limits) writeTimeout() time.Duration {
+	return orElse(l.WriteTimeout, 2*time.Minute)
+}
+
+func orElse[T int | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
 }
 
 // Stats are numbers of a relay since its start; those named Waiting and Joined
@@ -39,43 +91,90 @@ type Stats struct {
 	Joined   int // joined pairs
 	Calls    int64
 	Answers  int64
-	ToHost   int64
+	ToHost   int64 // bytes copied from clients to hosts
 	ToClient int64
-	Refused  map[reachback.Code]int64
-	Ended    map[reachback.Code]int64
+	Refused  map[reachback.Code]int64 // calls and answers
+	Ended    map[reachback.Code]int64 // joined pairs
 }
 
-// ServeHTTP serves call, answer and health.
-func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) { panic("to be written") }
-
-// Open decides about c, whose Token, Nonce, Remote and Raw are set, and returns
-// when the host's leg is there.
-func (r *Relay) Open(ctx context.Context, c *Call) (*Pending, error) { panic("to be written") }
-
-// A Pending is a permitted call whose host's leg is there and waits.
-type Pending struct{ Permit *Permit }
-
-// Splice tells the host's leg that it is joined and copies until both directions
-// have ended. It closes both legs.
-func (p *Pending) Splice(client net.Conn) error { panic("to be written") }
-
-// Close gives the call up, with the code that the host's leg and the records get.
-func (p *Pending) Close(c reachback.Code) { panic("to be written") }
-
-// Disconnect ends the joined legs of a session and returns how many pairs there were.
-func (r *Relay) Disconnect(session string, c reachback.Code) int { panic("to be written") }
-
 // Stats returns the relay's numbers.
-func (r *Relay) Stats() Stats { panic("to be written") }
+func (r *Relay) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.total
+	s.Refused, s.Ended = maps.Clone(s.Refused), maps.Clone(s.Ended)
+	s.Waiting, s.Joined = len(r.waiting), len(r.joined)
+	for p := range r.joined {
+		s.ToHost += p.toHost.Load()
+		s.ToClient += p.toClient.Load()
+	}
+	return s
+}
 
-// Shutdown refuses new calls and waits until the joined pairs have ended, or
-// until ctx ends and with it the pairs. It then waits for the relay's goroutines.
-func (r *Relay) Shutdown(ctx context.Context) error { panic("to be written") }
+// begin makes the relay ready at its first use: from then on it takes note of kills.
+func (r *Relay) begin() {
+	r.start.Do(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.waiting = make(map[string]*waiting)
+		r.perUser = make(map[string]int)
+		r.unverified = make(map[netip.Prefix]int)
+		r.joined = make(map[*joint]struct{})
+		r.total.Refused = make(map[reachback.Code]int64)
+		r.total.Ended = make(map[reachback.Code]int64)
+		r.watching = cancel
+		if r.Orchestrator != nil && !r.closed {
+			r.watcher.Go(func() { r.watch(ctx) })
+		}
+	})
+}
+
+// Shutdown refuses new calls, gives up those that wait, and waits until the joined
+// pairs have ended or ctx ends, and with it the pairs. It then waits for the relay's
+// goroutines, and returns ctx's cause if it had to cut.
+func (r *Relay) Shutdown(ctx context.Context) error {
+	r.begin()
+	r.mu.Lock()
+	r.draining = true
+	r.giveUpAll()
+	r.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { // ends with the last pair, which is waited for below in any case
+		r.pairs.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	r.Close()
+	<-done
+	return err
+}
 
 // Close ends everything at once and waits for the relay's goroutines.
-func (r *Relay) Close() error { panic("to be written") }
+func (r *Relay) Close() error {
+	r.begin()
+	r.mu.Lock()
+	r.draining, r.closed = true, true
+	r.giveUpAll()
+	for p := range r.joined {
+		p.cut(reachback.CodeDraining)
+	}
+	r.mu.Unlock()
+	r.watching()
+	r.watcher.Wait()
+	r.pairs.Wait()
+	return nil
+}
 
-// ConfigureServer makes s ready for a Relay and a Broker: the ALPN offer of our
-// peers, the request for their certificates, absolute deadlines for handshake
-// and head, bounds. s.TLSConfig must hold the server's certificate.
-func ConfigureServer(s *http.Server) error { panic("to be written") }
+// giveUpAll tells all waiting calls that the relay is going down. r.mu is held.
+func (r *Relay) giveUpAll() {
+	for _, w := range r.waiting {
+		w.cancel(reachback.Refuse(reachback.CodeDraining))
+	}
+}

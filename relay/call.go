@@ -1,0 +1,320 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/limit"
+	"github.com/reachback/reachback/internal/token"
+)
+
+// Lengths of a call id and a ticket before and after their base64url.
+const (
+	idBytes, idLen         = 16, 22
+	ticketBytes, ticketLen = 32, 43
+)
+
+// waiting is a call from its registration until it is joined or given up:
+//
+//	asked ──permit──▶ permitted ──host's answer──▶ met ──▶ joined
+//	  └────────────────────┴──────────────────────────┴───▶ given up (cancel)
+//
+// An answer that comes while the call is only asked is parked.
+type waiting struct {
+	call    *Call
+	user    string
+	started time.Time
+	// ctx ends when the call is joined or given up; its cause is the refusal
+	// that answers which wait for this call get.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	met    chan struct{} // closed when winner is set
+
+	// Guarded by Relay.mu.
+	permit *Permit
+	parked []*answer
+	winner *answer // it spent the ticket
+}
+
+// Open decides about c, whose Token, Nonce, Remote and Raw are set and whose
+// other fields it sets, and returns when the host's leg is there. A refusal is a
+// *reachback.Error; it is logged and counted here.
+func (r *Relay) Open(ctx context.Context, c *Call) (*Pending, error) {
+	r.begin()
+	w, err := r.admit(ctx, c)
+	if err == nil {
+		err = r.orchestrate(ctx, w)
+	}
+	if err == nil {
+		return &Pending{Permit: w.permit, relay: r, call: w}, nil
+	}
+	e := *reachback.AsError(err)
+	if e.CorrelationID = c.CorrelationID; e.CorrelationID == "" {
+		e.CorrelationID = newCorrelation()
+	}
+	if w != nil {
+		r.giveUp(w, e.Code)
+	}
+	if blames(e.Code) {
+		r.failures.Fail(c.Remote.Addr(), time.Now())
+	}
+	r.refused("call refused", &e, err, slog.String("call", c.ID), slog.Any("remote", c.Remote))
+	return nil, &e
+}
+
+// admit checks what the relay can check by itself, cheapest first, and registers
+// the call as waiting.
+func (r *Relay) admit(ctx context.Context, c *Call) (*waiting, error) {
+	if r.Orchestrator == nil || r.URL == "" {
+		return nil, errors.New("relay: Orchestrator and URL are required")
+	}
+	leave, err := r.enter(c.Remote.Addr())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	t, err := token.VerifyConnection(r.Orchestrator.Trust().Keys, c.Token, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	// Of the token nothing is kept but copies: it is long, the call may be too.
+	if c.CorrelationID = strings.Clone(t.CorrelationID); c.CorrelationID == "" {
+		c.CorrelationID = newCorrelation()
+	}
+	if c.Raw != t.Raw() || c.Raw != (c.Nonce == "") || !c.Raw && !validNonce(c.Nonce) {
+		return nil, reachback.Refuse(reachback.CodeBadRequest)
+	}
+	c.ID, c.Ticket, c.Gateway = random(idBytes), Ticket(random(ticketBytes)), r.URL
+
+	w := &waiting{call: c, user: t.User.ID(), started: time.Now(), met: make(chan struct{})}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.draining {
+		return nil, reachback.Refuse(reachback.CodeDraining)
+	}
+	if r.perUser[w.user] >= r.Limits.waitingPerUser() {
+		return nil, reachback.Refuse(reachback.CodeTooManyWaiting)
+	}
+	// Open's ctx bounds only Open; the call lives on in the Pending.
+	timeout := reachback.Refuse(reachback.CodeHostTimeout)
+	tctx, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), r.Limits.callTimeout(), timeout)
+	wctx, cancel := context.WithCancelCause(tctx)
+	w.ctx, w.cancel = wctx, func(cause error) { cancel(cause); stop() }
+	r.waiting[c.ID] = w
+	r.perUser[w.user]++
+	return w, nil
+}
+
+// orchestrate asks for the permit, and waits until the permitted host's answer has
+// spent the ticket.
+func (r *Relay) orchestrate(ctx context.Context, w *waiting) error {
+	stop := context.AfterFunc(ctx, func() { w.cancel(reachback.Refuse(reachback.CodeClientLost)) })
+	defer stop()
+	p, err := r.Orchestrator.Orchestrate(w.ctx, w.call)
+	if err != nil {
+		if cause := context.Cause(w.ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	if err := r.permit(w, p); err != nil {
+		return err
+	}
+	select {
+	case <-w.met:
+		return nil
+	case <-w.ctx.Done():
+		return context.Cause(w.ctx)
+	}
+}
+
+// permit takes note of the only host that may answer, and settles the answers that
+// came before.
+func (r *Relay) permit(w *waiting, p *Permit) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.permit = p
+	if err := r.killed.check(p); err != nil {
+		return err
+	}
+	parked := w.parked
+	w.parked = nil
+	for _, a := range parked {
+		if err := w.match(a); err != nil {
+			a.settle(err)
+		}
+	}
+	return nil
+}
+
+// match lets a spend the ticket, if it is the permitted host's and nobody did.
+// Relay.mu is held and the permit is there.
+func (w *waiting) match(a *answer) error {
+	switch {
+	case a.host != w.permit.Host:
+		return reachback.Refuse(reachback.CodeWrongHost)
+	case w.winner != nil || w.ctx.Err() != nil:
+		return reachback.Refuse(reachback.CodeTicketInvalid)
+	}
+	w.winner = a
+	close(w.met)
+	return nil
+}
+
+// forget takes w out of the waiting calls, and reports whether it was there: of all
+// who end a call, one gets true. Its answers are refused with the cause.
+func (r *Relay) forget(w *waiting, cause error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.cancel(cause)
+	if r.waiting[w.call.ID] != w {
+		return false
+	}
+	delete(r.waiting, w.call.ID)
+	if r.perUser[w.user]--; r.perUser[w.user] == 0 {
+		delete(r.perUser, w.user)
+	}
+	return true
+}
+
+// giveUp ends a call that was not joined.
+func (r *Relay) giveUp(w *waiting, c reachback.Code) {
+	if r.forget(w, reachback.Refuse(c)) && w.permit != nil {
+		r.Orchestrator.Report(w.event(EventFailed, c))
+	}
+}
+
+func (w *waiting) event(k EventKind, c reachback.Code) Event {
+	return Event{
+		Kind: k, Code: c, Call: w.call.ID, Session: w.permit.Session, Host: w.permit.Host,
+		CorrelationID: w.call.CorrelationID, Duration: time.Since(w.started),
+	}
+}
+
+// A Pending is a permitted call whose host's leg is there and waits. It must be
+// spliced or closed; the call's timeout ends it otherwise.
+type Pending struct {
+	Permit *Permit
+
+	relay *Relay
+	call  *waiting
+	once  sync.Once
+}
+
+// Splice tells the host's leg that it is joined and copies until both directions
+// have ended. It closes both legs, and returns nil if the end was regular.
+func (p *Pending) Splice(client net.Conn) error {
+	pr, err := p.join(client, nil)
+	if err != nil {
+		return err
+	}
+	return pr.run()
+}
+
+// Close gives the call up, with the code that the host's leg and the records get.
+// After Splice it does nothing.
+func (p *Pending) Close(c reachback.Code) {
+	p.once.Do(func() { p.relay.giveUp(p.call, c) })
+}
+
+// host takes the leg that spent the ticket out of the hands of its handler.
+func (p *Pending) host() (*carrier.Conn, error) {
+	a := p.call.winner
+	a.settle(nil)
+	if c := <-a.conn; c != nil {
+		return c, nil
+	}
+	if cause := context.Cause(p.call.ctx); cause != nil {
+		return nil, cause
+	}
+	return nil, reachback.Refuse(reachback.CodeHostLost)
+}
+
+// join joins the client's leg with the host's: it sends both their 101 and
+// registers the pair. The client is an HTTP request's connection, to be answered
+// with header, or, where header is nil, one that knows already. On failure
+// client is closed.
+func (p *Pending) join(client net.Conn, header http.Header) (*joint, error) {
+	err := net.ErrClosed
+	var pr *joint
+	p.once.Do(func() { pr, err = p.joinOnce(client, header) })
+	return pr, err
+}
+
+// random returns n random bytes as base64url.
+func random(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// validNonce reports whether s is a nonce as SPEC.md, section 3, has it.
+func validNonce(s string) bool { return len(s) >= 16 && len(s) <= 64 && isBase64URL(s) }
+
+func isBase64URL(s string) bool {
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func equalSecret(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// blames reports whether a refusal with that code is counted against the address:
+// a wrong or reused credential, which costs us signatures or the broker a look.
+func blames(c reachback.Code) bool {
+	switch c {
+	case reachback.CodeTokenMissing, reachback.CodeTokenInvalid, reachback.CodeTokenExpired, reachback.CodeTokenNotYetValid,
+		reachback.CodeTokenReplayed, reachback.CodeTokenStale, reachback.CodeWrongAudience, reachback.CodeRawNotAllowed,
+		reachback.CodeNotAssigned, reachback.CodeResourceNotFound, reachback.CodeTicketInvalid, reachback.CodeWrongRole,
+		reachback.CodeCertificateMissing, reachback.CodeCertificateInvalid, reachback.CodeCertificateExpired,
+		reachback.CodeHostRevoked, reachback.CodeHostUnknown, reachback.CodeBadRequest:
+		return true
+	}
+	return false
+}
+
+// enter counts a request of an address whose credentials are not verified yet,
+// until leave is called. Addresses that failed too often are refused here, before
+// anything is computed for them.
+func (r *Relay) enter(a netip.Addr) (leave func(), err error) {
+	if r.failures.Blocked(a, time.Now()) {
+		return nil, reachback.Refuse(reachback.CodeRateLimited)
+	}
+	p := limit.Prefix(a)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.draining {
+		return nil, reachback.Refuse(reachback.CodeDraining)
+	}
+	if r.unverified[p] >= r.Limits.waitingPerAddress() {
+		return nil, reachback.Refuse(reachback.CodeTooManyWaiting)
+	}
+	r.unverified[p]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.unverified[p]--; r.unverified[p] == 0 {
+			delete(r.unverified, p)
+		}
+	}, nil
+}
+
+// newCorrelation names a connection that no token has named.
+func newCorrelation() string { return rand.Text() }

@@ -1,0 +1,156 @@
+package relay
+
+import (
+	"cmp"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+)
+
+// A joint is a pair of joined legs, from the registration before their 101 until
+// both are closed. It is all that the relay keeps of a call, so it refers to
+// nothing of the requests that it came from.
+type joint struct {
+	relay            *Relay
+	client           net.Conn
+	host             *carrier.Conn
+	call             string
+	correlation      string
+	permit           Permit // without the grant
+	joined           time.Time
+	toHost, toClient atomic.Int64
+
+	why reachback.Code // why the relay cut it; guarded by Relay.mu
+}
+
+// joinOnce does the work of [Pending.join].
+func (p *Pending) joinOnce(client net.Conn, header http.Header) (*joint, error) {
+	r, w := p.relay, p.call
+	host, err := p.host()
+	if err != nil {
+		return nil, p.unjoined(client, nil, err)
+	}
+	j := &joint{
+		relay: r, client: client, host: host, joined: time.Now(),
+		call: w.call.ID, correlation: w.call.CorrelationID,
+		permit: Permit{Session: strings.Clone(p.Permit.Session), Host: strings.Clone(p.Permit.Host)},
+	}
+	if err := r.register(j); err != nil {
+		return nil, p.unjoined(client, host, err)
+	}
+	if err := j.greet(header); err != nil {
+		r.mu.Lock()
+		delete(r.joined, j)
+		c := cmp.Or(j.why, reachback.CodeOf(err))
+		r.mu.Unlock()
+		r.pairs.Done()
+		cut(client)
+		cut(host)
+		return nil, p.unjoined(nil, nil, reachback.Refuse(c))
+	}
+	r.forget(w, reachback.Refuse(reachback.CodeTicketInvalid))
+	r.Orchestrator.Report(w.event(EventJoined, ""))
+	r.log().Info("call joined", append(j.attrs(), slog.Any("remote", w.call.Remote), slog.Duration("setup", time.Since(w.started)))...)
+	return j, nil
+}
+
+// unjoined gives the call up, and tells the legs that are still to be told.
+func (p *Pending) unjoined(client net.Conn, host *carrier.Conn, err error) error {
+	w := p.call
+	e := *reachback.AsError(err)
+	e.CorrelationID = w.call.CorrelationID
+	p.relay.giveUp(w, e.Code)
+	if host != nil {
+		host.RefuseConn(&e, e.CorrelationID)
+	}
+	if c, ok := client.(*carrier.Conn); ok {
+		c.RefuseConn(&e, e.CorrelationID)
+	} else if client != nil {
+		cut(client)
+	}
+	p.relay.refused("call refused", &e, err, slog.String("call", w.call.ID), slog.String("session", clip(p.Permit.Session)))
+	return &e
+}
+
+// register makes the joint one that kills, Shutdown and Close find.
+func (r *Relay) register(j *joint) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.draining {
+		return reachback.Refuse(reachback.CodeDraining)
+	}
+	if err := r.killed.check(&j.permit); err != nil {
+		return err
+	}
+	r.joined[j] = struct{}{}
+	r.pairs.Add(1)
+	return nil
+}
+
+// greet sends both legs their 101, the client's with header.
+func (j *joint) greet(header http.Header) error {
+	if c, ok := j.client.(*carrier.Conn); ok && header != nil {
+		if err := c.Switch(header); err != nil {
+			return reachback.Refuse(reachback.CodeClientLost)
+		}
+	}
+	h := http.Header{carrier.HeaderCorrelation: {j.correlation}}
+	if err := j.host.Switch(h); err != nil {
+		return reachback.Refuse(reachback.CodeHostLost)
+	}
+	return nil
+}
+
+// run copies until both directions have ended, and keeps the books.
+func (j *joint) run() error {
+	r := j.relay
+	defer r.pairs.Done()
+	res := splice(j.client, j.host, spliceOptions{
+		WriteTimeout: r.Limits.writeTimeout(),
+		ToHost:       &j.toHost,
+		ToClient:     &j.toClient,
+	})
+	r.mu.Lock()
+	delete(r.joined, j)
+	c := cmp.Or(j.why, res.Code)
+	r.total.Ended[c]++
+	r.total.ToHost += res.ToHost
+	r.total.ToClient += res.ToClient
+	r.mu.Unlock()
+
+	took := time.Since(j.joined)
+	r.Orchestrator.Report(Event{
+		Kind: EventEnded, Code: c, Call: j.call, Session: j.permit.Session, Host: j.permit.Host,
+		CorrelationID: j.correlation, Duration: took, ToHost: res.ToHost, ToClient: res.ToClient,
+	})
+	r.log().Info("call ended", append(j.attrs(), slog.String("code", string(c)), slog.Duration("duration", took),
+		slog.Int64("to_host", res.ToHost), slog.Int64("to_client", res.ToClient))...)
+	if c == reachback.CodeClosed {
+		return nil
+	}
+	e := reachback.Refuse(c)
+	e.CorrelationID = j.correlation
+	return e
+}
+
+// cut ends the pair; run tells why. Relay.mu is held.
+func (j *joint) cut(c reachback.Code) {
+	if j.why == "" {
+		j.why = c
+		cut(j.client)
+		cut(j.host)
+	}
+}
+
+func (j *joint) attrs() []any {
+	return []any{
+		slog.String("call", j.call), slog.String("session", clip(j.permit.Session)),
+		slog.String("host", clip(j.permit.Host)), slog.String("correlation_id", clip(j.correlation)),
+	}
+}

@@ -1,0 +1,117 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/reachback/reachback"
+)
+
+// rewatch is how long the relay waits before it watches for kills again.
+const rewatch = time.Second
+
+// watch takes kills from the orchestrator until ctx ends.
+func (r *Relay) watch(ctx context.Context) {
+	for {
+		err := r.Orchestrator.Watch(ctx, r.kill)
+		if ctx.Err() != nil {
+			return
+		}
+		r.log().Warn("watch for kills broke", "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rewatch):
+		}
+	}
+}
+
+// kill ends what k names, and remembers it: a permit for the same session or host
+// may be on its way to us.
+func (r *Relay) kill(k Kill) {
+	if k.Session != "" {
+		c := orCode(k.Code, reachback.CodeKilled)
+		r.mu.Lock()
+		r.killed.add("session "+k.Session, c)
+		r.mu.Unlock()
+		r.Disconnect(k.Session, c)
+	}
+	if k.Host != "" {
+		c := orCode(k.Code, reachback.CodeHostRevoked)
+		r.mu.Lock()
+		r.killed.add("host "+k.Host, c)
+		r.end(c, func(p *Permit) bool { return p.Host == k.Host })
+		r.mu.Unlock()
+	}
+}
+
+// Disconnect ends the joined legs of a session and returns how many pairs there
+// were. Calls of the session that still wait are given up too.
+func (r *Relay) Disconnect(session string, c reachback.Code) int {
+	r.begin()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.end(c, func(p *Permit) bool { return p.Session == session })
+}
+
+// end cuts the pairs, and gives up the waiting calls, whose permit fits. r.mu is held.
+func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (pairs int) {
+	for p := range r.joined {
+		if fits(&p.permit) {
+			p.cut(c)
+			pairs++
+		}
+	}
+	for _, w := range r.waiting {
+		if w.permit != nil && fits(w.permit) {
+			w.cancel(reachback.Refuse(c))
+		}
+	}
+	return pairs
+}
+
+func orCode(c, def reachback.Code) reachback.Code {
+	if c == "" {
+		return def
+	}
+	return c
+}
+
+// maxKills bounds the kills that a relay remembers. It needs them only while a
+// permit that was made just before is on its way, and asks Trust and the
+// orchestrator about everything later.
+const maxKills = 4096
+
+// kills is a set of what was killed last. Its zero value is ready.
+type kills struct {
+	codes map[string]reachback.Code
+	order []string // oldest first from next on, round the end
+	next  int
+}
+
+func (k *kills) add(what string, c reachback.Code) {
+	if k.codes == nil {
+		k.codes = make(map[string]reachback.Code)
+	}
+	_, known := k.codes[what]
+	k.codes[what] = c
+	switch {
+	case known:
+	case len(k.order) < maxKills:
+		k.order = append(k.order, what)
+	default:
+		delete(k.codes, k.order[k.next])
+		k.order[k.next] = what
+		k.next = (k.next + 1) % maxKills
+	}
+}
+
+// check refuses a permit whose session or host was killed.
+func (k *kills) check(p *Permit) error {
+	for _, what := range [...]string{"session " + p.Session, "host " + p.Host} {
+		if c, ok := k.codes[what]; ok {
+			return reachback.Refuse(c)
+		}
+	}
+	return nil
+}
