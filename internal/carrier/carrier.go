@@ -106,9 +106,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 // cannot be reached or trusted, is a [*reachback.Error] in the error's tree;
 // unreachable is the code of the latter.
 func (d *Dialer) Upgrade(ctx context.Context, base, path string, h http.Header, cert *tls.Certificate, unreachable reachback.Code) (*Conn, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, fmt.Errorf("%q is not an https URL: %w", base, reachback.Refuse(reachback.CodeBadRequest))
+	u, err := parseBase(base)
+	if err != nil {
+		return nil, err
 	}
 	tc, err := d.dialTLS(ctx, u, cert)
 	if err != nil {
@@ -131,18 +131,9 @@ func (d *Dialer) Upgrade(ctx context.Context, base, path string, h http.Header, 
 }
 
 func upgrade(tc *tls.Conn, u *url.URL, path string, h http.Header) (*Conn, error) {
-	req := &http.Request{
-		Method: http.MethodGet,
-		URL:    &url.URL{Scheme: "https", Host: u.Host, Path: strings.TrimSuffix(u.Path, "/") + path},
-		Host:   u.Host,
-		Header: h.Clone(),
-	}
-	if req.Header == nil {
-		req.Header = http.Header{}
-	}
+	req := newRequest(u, path, h)
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", "reachback")
-	req.Header.Set("User-Agent", "reachback/1")
 	if err := req.Write(tc); err != nil {
 		return nil, err
 	}
@@ -167,6 +158,28 @@ func upgrade(tc *tls.Conn, u *url.URL, path string, h http.Header) (*Conn, error
 		}
 	}
 	return c, nil
+}
+
+func parseBase(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return nil, fmt.Errorf("%q is not an https URL: %w", base, reachback.Refuse(reachback.CodeBadRequest))
+	}
+	return u, nil
+}
+
+func newRequest(u *url.URL, path string, h http.Header) *http.Request {
+	req := &http.Request{
+		Method: http.MethodGet,
+		URL:    &url.URL{Scheme: "https", Host: u.Host, Path: strings.TrimSuffix(u.Path, "/") + path},
+		Host:   u.Host,
+		Header: h.Clone(),
+	}
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	req.Header.Set("User-Agent", "reachback/1")
+	return req
 }
 
 // ReadRefusal returns the error in the body of a refusal, or one made from the
