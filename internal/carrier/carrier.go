@@ -112,7 +112,7 @@ func (d *Dialer) Upgrade(ctx context.Context, base, path string, h http.Header, 
 	}
 	tc, err := d.dialTLS(ctx, u, cert)
 	if err != nil {
-		return nil, explain(err, unreachable)
+		return nil, Explain(err, unreachable)
 	}
 	// The connection is torn when ctx ends before the answer is there.
 	stop := context.AfterFunc(ctx, func() { tc.NetConn().SetDeadline(time.Unix(1, 0)) })
@@ -125,7 +125,7 @@ func (d *Dialer) Upgrade(ctx context.Context, base, path string, h http.Header, 
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, explain(err, unreachable)
+		return nil, Explain(err, unreachable)
 	}
 	return c, nil
 }
@@ -323,8 +323,9 @@ func dialConnect(ctx context.Context, nd *net.Dialer, p *url.URL, addr string) (
 	return nc, nil
 }
 
-// explain gives an error of dialling its code. Refusals already have theirs.
-func explain(err error, unreachable reachback.Code) error {
+// Explain gives an error of dialling its code, unreachable where there is no
+// better one. Refusals already have theirs, and a cancelled attempt has none.
+func Explain(err error, unreachable reachback.Code) error {
 	if _, ok := errors.AsType[*reachback.Error](err); ok {
 		return err
 	}

@@ -19,7 +19,7 @@ func (d *Dialer) Probe(ctx context.Context, base string) (time.Duration, error) 
 	}
 	tc, err := d.dialTLS(ctx, u, nil)
 	if err != nil {
-		return 0, explain(err, reachback.CodeGatewayUnreachable)
+		return 0, Explain(err, reachback.CodeGatewayUnreachable)
 	}
 	defer tc.NetConn().Close()
 	stop := context.AfterFunc(ctx, func() { tc.NetConn().SetDeadline(time.Unix(1, 0)) })
@@ -28,11 +28,11 @@ func (d *Dialer) Probe(ctx context.Context, base string) (time.Duration, error) 
 	req.Close = true
 	start := time.Now()
 	if err := req.Write(tc); err != nil {
-		return 0, explain(err, reachback.CodeGatewayUnreachable)
+		return 0, Explain(err, reachback.CodeGatewayUnreachable)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(tc, MaxHead)), req)
 	if err != nil {
-		return 0, explain(err, reachback.CodeGatewayUnreachable)
+		return 0, Explain(err, reachback.CodeGatewayUnreachable)
 	}
 	took := time.Since(start)
 	if resp.StatusCode != http.StatusOK {
