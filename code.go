@@ -9,6 +9,7 @@ const (
 
 	CodeBadRequest         Code = "bad_request"
 	CodeNotFound           Code = "not_found"
+	CodeMethodNotAllowed   Code = "method_not_allowed"
 	CodeVersionUnsupported Code = "version_unsupported"
 	CodeRateLimited        Code = "rate_limited"
 	CodeUnavailable        Code = "unavailable"
@@ -96,6 +97,7 @@ var codes = map[Code]struct {
 }{
 	CodeBadRequest:            {http.StatusBadRequest, "the request is malformed"},
 	CodeNotFound:              {http.StatusNotFound, "there is nothing at this address"},
+	CodeMethodNotAllowed:      {http.StatusMethodNotAllowed, "another method is needed at this address"},
 	CodeVersionUnsupported:    {http.StatusUpgradeRequired, "the peer speaks no version of the protocol that this program knows"},
 	CodeRateLimited:           {http.StatusTooManyRequests, "too many attempts from this address; slow down"},
 	CodeUnavailable:           {http.StatusServiceUnavailable, "the service cannot answer now; try again"},

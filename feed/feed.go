@@ -1,52 +1,67 @@
-// Package feed is the user's way in: the workspace with its .rdp files, and the
-// request that opens a resource.
+// Package feed is the user's way in: the workspace that lists his resources, an
+// .rdp file for each, and the request that opens one.
+//
+// [Handler] serves them from a [Source], which *broker.Broker is. The workspace
+// is the document of [MS-TSWP] that every client of RemoteApp and Desktop
+// Connections reads, the files are those that mstsc, FreeRDP and others open.
+// They hold no secret: what opens a session comes from connect, when it is
+// opened.
+//
+// [Client] subscribes to a feed, keeps its files in a folder, and asks for
+// connections on behalf of a transport.Dialer.
+//
+// [MS-TSWP]: https://learn.microsoft.com/openspecs/windows_protocols/ms-tswp
 package feed
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 
 	"github.com/reachback/reachback"
 )
 
-// A Source is the broker as a feed needs it.
+// Limits of a workspace, for the handler as for the client.
+const (
+	MaxDocument  = 4 << 20 // bytes
+	MaxResources = 1024
+	MaxTitle     = 1024 // bytes
+)
+
+// Paths of what a [Handler] serves beside carrier's.
+const (
+	pathFeed = "/feed"
+	pathRDP  = "/feed/rdp/"
+	pathIcon = "/feed/icon/"
+)
+
+// A Source is the broker as a feed needs it. Its refusals are *reachback.Error;
+// any other error is a fault that the user is told nothing of. Its methods may
+// be called concurrently.
 type Source interface {
-	Authenticate(*http.Request) (*reachback.User, error)
-	Resources(context.Context, *reachback.User) ([]reachback.Resource, error)
+	// Authenticate returns the user of the request. The feed has checked that
+	// the Authorization field does not stand twice.
+	Authenticate(r *http.Request) (*reachback.User, error)
+	// Resources returns what is assigned to the user now. UpdatedAt is what
+	// clients of others go by to see a change, so it should be set.
+	Resources(ctx context.Context, u *reachback.User) ([]reachback.Resource, error)
+	// Connect issues a connection token for a resource that is assigned to
+	// the user; key is the thumbprint of the client's key, all zero for a raw
+	// call.
 	Connect(ctx context.Context, u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error)
-	JWKS(context.Context) ([]byte, error)
+	// JWKS returns the broker's public keys as a JSON Web Key Set.
+	JWKS(ctx context.Context) ([]byte, error)
 }
 
-// A Handler serves the feed, the .rdp files, connect and keys.
-type Handler struct {
-	Source Source
-	URL    string // base URL of this origin
-	Name   string // the workspace's name; empty means "Workspace"
-	Logger *slog.Logger
-}
-
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { panic("to be written") }
-
-// A Client subscribes to one feed and keeps its files in a folder.
-type Client struct {
-	URL   string                                    // base URL of the feed's origin
-	Token func(ctx context.Context) (string, error) // the user's bearer token, asked for at each request
-	Dir   string                                    // where the .rdp files go; empty: nowhere
-	HTTP  *http.Client
-}
-
-// A File is one stored resource.
-type File struct {
-	ID, Title string
-	Kind      reachback.Kind
-	Path      string
-}
-
-// Refresh reads the workspace and stores its files.
-func (c *Client) Refresh(ctx context.Context) ([]File, error) { panic("to be written") }
-
-// Connect asks for a connection. It fits transport.Dialer.Connect.
-func (c *Client) Connect(ctx context.Context, resource string, key [32]byte) (*reachback.Connection, error) {
-	panic("to be written")
+// validID reports whether id may name a resource: it can be a URL's host and,
+// with an extension, a file's name.
+func validID(id string) bool {
+	if id == "" || len(id) > 63 {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,124 @@
+package feed
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	strict "github.com/go-jose/go-jose/v4/json"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+)
+
+const (
+	// maxConnectRequest and maxConnectAnswer bound the two bodies.
+	maxConnectRequest = 4 << 10
+	maxConnectAnswer  = 64 << 10
+
+	// maxKeys bounds a key set.
+	maxKeys = 32 << 10
+)
+
+// connectRequest is the body of connect. Without a key it asks for a raw token.
+type connectRequest struct {
+	Resource string  `json:"resource"`
+	Key      *string `json:"key,omitempty"`
+}
+
+// connectAnswer is what connect answers: a reachback.Connection whose keys stand
+// in it as they are.
+type connectAnswer struct {
+	Gateways      []string        `json:"gateways"`
+	Token         string          `json:"token"`
+	Keys          json.RawMessage `json:"keys"`
+	CorrelationID string          `json:"correlation_id"`
+}
+
+// parseConnect reads the body of connect: names are compared by case, and one
+// that stands twice is refused, since another reader could take the other.
+func parseConnect(body []byte) (resource string, key [32]byte, err error) {
+	bad := reachback.Refuse(reachback.CodeBadRequest)
+	var req connectRequest
+	if len(body) > maxConnectRequest || strict.Unmarshal(body, &req) != nil || req.Resource == "" {
+		return "", key, bad
+	}
+	if req.Key == nil {
+		return req.Resource, key, nil
+	}
+	k, err := base64.RawURLEncoding.Strict().DecodeString(*req.Key)
+	// All zero is no key's thumbprint; it must not pass for a raw request.
+	if err != nil || len(k) != len(key) || [32]byte(k) == key {
+		return "", key, bad
+	}
+	return req.Resource, [32]byte(k), nil
+}
+
+// connect issues a connection token.
+func (x *exchange) connect() error {
+	if err := x.allow(http.MethodPost); err != nil {
+		return err
+	}
+	// Who he is comes first, so that nobody's body is read for nothing.
+	user, err := x.Source.Authenticate(x.r)
+	if err != nil {
+		return notGone(err)
+	}
+	if user == nil {
+		return reachback.Refuse(reachback.CodeTokenInvalid)
+	}
+	x.user = user
+	body, err := x.body()
+	if err != nil {
+		return err
+	}
+	resource, key, err := parseConnect(body)
+	if err != nil {
+		return err
+	}
+	c, err := x.Source.Connect(x.r.Context(), user, resource, key)
+	if err != nil {
+		return err
+	}
+	answer, err := json.Marshal(connectAnswer{c.Gateways, c.Token, c.Keys, c.CorrelationID})
+	if err != nil {
+		return err
+	}
+	x.correlationID = c.CorrelationID
+	h := x.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	x.w.Write(append(answer, '\n'))
+	x.log(slog.LevelInfo, "connection issued", "resource", cut(resource), "raw", key == [32]byte{})
+	return nil
+}
+
+// body reads the request's body, by an absolute deadline.
+func (x *exchange) body() ([]byte, error) {
+	rc := http.NewResponseController(x.w)
+	rc.SetReadDeadline(time.Now().Add(carrier.HeadTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxConnectRequest))
+	if err != nil {
+		return nil, reachback.Refuse(reachback.CodeBadRequest)
+	}
+	rc.SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+// keys answers with the broker's public keys, which anybody may have.
+func (x *exchange) keys() error {
+	if err := x.allow(http.MethodGet, http.MethodHead); err != nil {
+		return err
+	}
+	set, err := x.Source.JWKS(x.r.Context())
+	if err != nil {
+		return notGone(err)
+	}
+	// A key is published a day before it signs, so an old answer does no harm.
+	x.w.Header().Set("Cache-Control", "public, max-age=300")
+	x.send("application/jwk-set+json", set)
+	return nil
+}
