@@ -140,7 +140,16 @@ func (readCloser) Close() error { return nil }
 
 // Abort closes the transport connection without TLS's goodbye, so that the peer
 // cannot take a cut for an end.
-func (c *Conn) Abort() error { return c.NetConn().Close() }
+//
+// It is a reset where the transport has one, because not every TLS tells an end of
+// the transport from the goodbye.
+func (c *Conn) Abort() error {
+	nc := c.NetConn()
+	if l, ok := nc.(interface{ SetLinger(int) error }); ok {
+		l.SetLinger(0)
+	}
+	return nc.Close()
+}
 
 // Tune sets keepalive and user timeout on c where it is a TCP connection.
 func Tune(c net.Conn) {

@@ -234,7 +234,7 @@ func (d *Dialer) dialTLS(ctx context.Context, u *url.URL, cert *tls.Certificate)
 		cfg.MinVersion = tls.VersionTLS12
 	}
 	Tune(nc)
-	tc := tls.Client(nc, cfg)
+	tc := tls.Client(Strict(nc), cfg)
 	hctx, cancel := context.WithTimeoutCause(ctx, HandshakeTimeout, errHandshake)
 	defer cancel()
 	if err := tc.HandshakeContext(hctx); err != nil {
