@@ -167,7 +167,8 @@ func (s *session) download(ctx context.Context, st *store, entries []entry, next
 			gone, next[i].Stored = true, false
 			return
 		default:
-			stop = stop || code != reachback.CodeProtocolError && !refusedAs(err, reachback.CodeInternal)
+			theirs := errors.Is(err, reachback.Refuse(reachback.CodeInternal)) // and not ours: a full disk
+			stop = stop || !theirs && code != reachback.CodeProtocolError
 		}
 		if first == nil {
 			first = fmt.Errorf("feed: file of %s: %w", entries[i].id, err)
@@ -187,9 +188,6 @@ func (s *session) download(ctx context.Context, st *store, entries []entry, next
 	wg.Wait()
 	return gone, first
 }
-
-// refusedAs reports whether the feed itself answered with that code.
-func refusedAs(err error, c reachback.Code) bool { return errors.Is(err, &reachback.Error{Code: c}) }
 
 // file gets one file, unless the folder has it in its newest form.
 func (s *session) file(ctx context.Context, st *store, e *entry, r *resourceState) error {

@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	stateFile  = "workspace.json"
-	lockFile   = ".workspace.lock"
-	newPrefix  = ".workspace-new-" // files not yet in their place
-	maxState   = 4 << 20
-	lockRetry  = 50 * time.Millisecond
+	stateFile    = "workspace.json"
+	lockFile     = ".workspace.lock"
+	newPrefix    = ".workspace-new-" // files not yet in their place
+	maxState     = 4 << 20
+	lockRetry    = 50 * time.Millisecond
 	stateVersion = 1
 )
 

@@ -1,0 +1,359 @@
+package feed_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/feed"
+)
+
+// request sends one request to h, with fields "Name: value".
+func request(h http.Handler, method, target, body string, fields ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func get(h http.Handler, token, target string, fields ...string) *httptest.ResponseRecorder {
+	return request(h, http.MethodGet, target, "", append(fields, "Authorization: Bearer "+token)...)
+}
+
+func refusal(t *testing.T, w *httptest.ResponseRecorder) reachback.Error {
+	t.Helper()
+	require.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+	var e reachback.Error
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &e))
+	require.Equal(t, e.Code.Status(), w.Code)
+	require.NotEmpty(t, e.CorrelationID)
+	return e
+}
+
+func TestHandlerRoutes(t *testing.T) {
+	h := newHandler(newSource())
+	auth := "Authorization: Bearer alice-token"
+	for _, tt := range []struct {
+		name, method, target string
+		fields               []string
+		want                 reachback.Code // "" for 200
+		allow                string
+	}{
+		{"feed", "GET", "/feed", []string{auth}, "", ""},
+		{"feed, head only", "HEAD", "/feed", []string{auth}, "", ""},
+		{"file", "GET", "/feed/rdp/desktop.rdp", []string{auth}, "", ""},
+		{"keys", "GET", "/reachback/v1/keys", nil, "", ""},
+		{"feed, no token", "GET", "/feed", nil, reachback.CodeTokenMissing, ""},
+		{"feed, other scheme", "GET", "/feed", []string{"Authorization: Basic YTpi"}, reachback.CodeTokenMissing, ""},
+		{"feed, unknown token", "GET", "/feed", []string{"Authorization: Bearer x"}, reachback.CodeTokenInvalid, ""},
+		{"file, no token", "GET", "/feed/rdp/desktop.rdp", nil, reachback.CodeTokenMissing, ""},
+		{"file, no such", "GET", "/feed/rdp/nothing.rdp", []string{auth}, reachback.CodeResourceNotFound, ""},
+		{"file without its extension", "GET", "/feed/rdp/desktop", []string{auth}, reachback.CodeResourceNotFound, ""},
+		{"file by another way", "GET", "/feed/rdp/x/../desktop.rdp", []string{auth}, reachback.CodeResourceNotFound, ""},
+		{"feed, wrong method", "POST", "/feed", []string{auth}, reachback.CodeMethodNotAllowed, "GET, HEAD"},
+		{"file, wrong method", "DELETE", "/feed/rdp/desktop.rdp", []string{auth}, reachback.CodeMethodNotAllowed, "GET, HEAD"},
+		{"keys, wrong method", "POST", "/reachback/v1/keys", nil, reachback.CodeMethodNotAllowed, "GET, HEAD"},
+		{"connect, wrong method", "GET", "/reachback/v1/connect", []string{auth}, reachback.CodeMethodNotAllowed, "POST"},
+		{"nothing there", "GET", "/feeds", []string{auth}, reachback.CodeNotFound, ""},
+		{"a page that is not served", "GET", "/", nil, reachback.CodeNotFound, ""},
+		{"icon, no such", "GET", "/feed/icon/0.png", nil, reachback.CodeNotFound, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := request(h, tt.method, tt.target, "", tt.fields...)
+			require.Equal(t, tt.allow, w.Header().Get("Allow"))
+			if tt.want == "" {
+				require.Equal(t, http.StatusOK, w.Code)
+				require.Equal(t, tt.method == "HEAD", w.Body.Len() == 0)
+				return
+			}
+			require.Equal(t, tt.want, refusal(t, w).Code)
+		})
+	}
+}
+
+// Two Authorization fields, of which another reader could take the other, are
+// refused before either is looked at.
+func TestC5_DuplicateAuthorizationIsRefused(t *testing.T) {
+	h := newHandler(newSource())
+	for _, target := range []string{"/feed", "/feed/rdp/desktop.rdp"} {
+		w := get(h, "alice-token", target, "Authorization: Bearer bob-token")
+		require.Equal(t, reachback.CodeBadRequest, refusal(t, w).Code, target)
+	}
+	w := request(h, "POST", "/reachback/v1/connect", `{"resource":"desktop"}`, "Authorization: Bearer alice-token", "Authorization: Bearer alice-token")
+	require.Equal(t, reachback.CodeBadRequest, refusal(t, w).Code)
+}
+
+// A connection token opens nothing here.
+func TestA3_ConnectionTokenIsRefusedAtTheFeed(t *testing.T) {
+	h := newHandler(newSource())
+	for _, target := range []string{"/feed", "/feed/rdp/desktop.rdp"} {
+		w := get(h, "connection-token", target)
+		require.Equal(t, reachback.CodeWrongAudience, refusal(t, w).Code)
+		require.Equal(t, http.StatusUnauthorized, w.Code)
+		require.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"))
+	}
+	w := request(h, "POST", "/reachback/v1/connect", `{"resource":"desktop"}`, "Authorization: Bearer connection-token")
+	require.Equal(t, reachback.CodeWrongAudience, refusal(t, w).Code)
+}
+
+// Who has no assignment sees an empty workspace, and of a resource that is not
+// his the same answer as of one that does not exist, but for the correlation id.
+func TestA8_NothingLeaksToTheUnassigned(t *testing.T) {
+	h := newHandler(newSource())
+	w := get(h, "bob-token", "/feed")
+	require.Equal(t, http.StatusOK, w.Code)
+	for _, secret := range []string{"desktop", "Desktop", "fin", "Finance", "secret-lab", "Secret laboratory"} {
+		require.NotContains(t, w.Body.String(), secret)
+	}
+	require.NotContains(t, get(h, "alice-token", "/feed").Body.String(), "ecret")
+
+	answers := make(map[string]bool)
+	for _, id := range []string{"desktop", "secret-lab", "does-not-exist", "..%2fdesktop", strings.Repeat("x", 200)} {
+		for _, method := range []string{"GET", "HEAD"} {
+			w := request(h, method, "/feed/rdp/"+id+".rdp", "", "Authorization: Bearer bob-token")
+			e := refusal(t, w)
+			answers[strings.ReplaceAll(w.Body.String(), e.CorrelationID, "ID")] = true
+		}
+		w := request(h, "POST", "/reachback/v1/connect", `{"resource":"`+id+`"}`, "Authorization: Bearer bob-token")
+		e := refusal(t, w)
+		answers[strings.ReplaceAll(w.Body.String(), e.CorrelationID, "ID")] = true
+	}
+	require.Len(t, answers, 1)
+}
+
+// An assignment that ended counts at the next request for the file.
+func TestFileChecksTheAssignmentAgain(t *testing.T) {
+	s := newSource()
+	h := newHandler(s)
+	w := get(h, "alice-token", "/feed/rdp/fin.rdp")
+	require.Equal(t, http.StatusOK, w.Code)
+	s.change(func(s *source) { s.resources["alice"] = s.resources["alice"][1:] })
+	w = get(h, "alice-token", "/feed/rdp/fin.rdp", "If-None-Match: "+w.Header().Get("ETag"))
+	require.Equal(t, reachback.CodeResourceNotFound, refusal(t, w).Code)
+}
+
+// Clients take 404 and an empty list for "the workspace is gone", so no failure
+// is answered so, whatever the source says.
+func TestFailureIsNeverAnEmptyWorkspace(t *testing.T) {
+	database := errors.New("database: secret-host:5432 refused")
+	for _, tt := range []struct {
+		name   string
+		change func(*source)
+		want   reachback.Code
+	}{
+		{"issuer down", func(s *source) { s.err = reachback.Refuse(reachback.CodeUnavailable) }, reachback.CodeUnavailable},
+		{"issuer's fault", func(s *source) { s.err = database }, reachback.CodeUnavailable},
+		{"issuer says not found", func(s *source) { s.err = reachback.Refuse(reachback.CodeNotFound) }, reachback.CodeUnavailable},
+		{"database's fault", func(s *source) { s.listErr = database }, reachback.CodeUnavailable},
+		{"database says not found", func(s *source) { s.listErr = reachback.Refuse(reachback.CodeResourceNotFound) }, reachback.CodeUnavailable},
+		{"rate limit", func(s *source) { s.err = reachback.Refuse(reachback.CodeRateLimited) }, reachback.CodeRateLimited},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSource()
+			tt.change(s)
+			for _, target := range []string{"/feed", "/feed/rdp/desktop.rdp", "/feed/rdp/nothing.rdp"} {
+				w := get(newHandler(s), "alice-token", target)
+				require.Equal(t, tt.want, refusal(t, w).Code, target)
+				require.NotContains(t, w.Body.String(), "secret-host")
+			}
+		})
+	}
+}
+
+func TestHandlerWithoutItsFieldsRefuses(t *testing.T) {
+	for _, h := range []*feed.Handler{
+		{URL: "https://feed.example.test"},
+		{Source: newSource()},
+		{Source: newSource(), URL: "http://feed.example.test"},
+		{Source: newSource(), URL: "https://user@feed.example.test"},
+	} {
+		require.Equal(t, reachback.CodeInternal, refusal(t, get(h, "alice-token", "/feed")).Code)
+	}
+}
+
+// The document and the files are validated by strong ETags, which change with
+// what they stand for and with nothing else.
+func TestValidators(t *testing.T) {
+	s := newSource()
+	h := newHandler(s)
+	const radc = "Accept: application/x-msts-radc+xml; radc_schema_version=2.0"
+	for _, target := range []string{"/feed", "/feed/rdp/fin.rdp"} {
+		first := get(h, "alice-token", target, radc)
+		tag := first.Header().Get("ETag")
+		require.Regexp(t, `^"[0-9a-f]{32}"$`, tag)
+		require.Equal(t, "private, no-cache", first.Header().Get("Cache-Control"))
+		require.Equal(t, "Accept, Authorization, Cookie", first.Header().Get("Vary"))
+
+		same := get(newHandler(s), "alice-token", target, radc)
+		require.Equal(t, tag, same.Header().Get("ETag"))
+		require.Equal(t, first.Body.String(), same.Body.String())
+
+		for _, match := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
+			w := get(h, "alice-token", target, radc, "If-None-Match: "+match)
+			require.Equal(t, http.StatusNotModified, w.Code, match)
+			require.Zero(t, w.Body.Len())
+			require.Equal(t, tag, w.Header().Get("ETag"))
+		}
+		require.Equal(t, http.StatusOK, get(h, "alice-token", target, radc, `If-None-Match: "x"`).Code)
+		require.Equal(t, reachback.CodeTokenInvalid, refusal(t, get(h, "no-token", target, radc, "If-None-Match: "+tag)).Code)
+	}
+
+	tag := get(h, "alice-token", "/feed", radc).Header().Get("ETag")
+	require.NotEqual(t, tag, get(h, "alice-token", "/feed").Header().Get("ETag"), "another version")
+	require.NotEqual(t, tag, get(h, "bob-token", "/feed", radc).Header().Get("ETag"), "another user")
+	s.change(func(s *source) { s.resources["alice"][1].RDP = map[string]string{"audiomode": "i:2"} })
+	require.NotEqual(t, tag, get(h, "alice-token", "/feed", radc).Header().Get("ETag"), "a file changed")
+}
+
+// The icons that the document names are there for everybody, and for ever.
+func TestIcons(t *testing.T) {
+	h := newHandler(newSource())
+	doc := get(h, "alice-token", "/feed").Body.String()
+	for _, tt := range []struct{ ext, contentType, magic string }{
+		{"ico", "image/x-icon", "\x00\x00\x01\x00\x01\x00\x20\x20"},
+		{"png", "image/png", "\x89PNG"},
+	} {
+		link := doc[strings.Index(doc, "https://feed.example.test/feed/icon/"):]
+		for !strings.Contains(link[:strings.IndexByte(link, '"')], "."+tt.ext) {
+			link = link[1:]
+			link = link[strings.Index(link, "https://feed.example.test/feed/icon/"):]
+		}
+		u, err := url.Parse(link[:strings.IndexByte(link, '"')])
+		require.NoError(t, err)
+		w := request(h, "GET", u.Path, "")
+		require.Equal(t, http.StatusOK, w.Code)
+		require.Equal(t, tt.contentType, w.Header().Get("Content-Type"))
+		require.Equal(t, "public, max-age=31536000, immutable", w.Header().Get("Cache-Control"))
+		require.True(t, bytes.HasPrefix(w.Body.Bytes(), []byte(tt.magic)))
+	}
+}
+
+func TestConnect(t *testing.T) {
+	const key = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA"
+	var gotKey [32]byte
+	s := newSource()
+	s.connectTo = func(u *reachback.User, resource string, k [32]byte) (*reachback.Connection, error) {
+		gotKey = k
+		return &reachback.Connection{Gateways: []string{"https://gw.example.test"}, Token: u.Subject + "/" + resource, Keys: []byte(s.keys), CorrelationID: "cid"}, nil
+	}
+	h := newHandler(s)
+	for _, tt := range []struct {
+		name, body string
+		want       reachback.Code
+	}{
+		{"framed", `{"resource":"desktop","key":"` + key + `"}`, ""},
+		{"raw", `{"resource":"desktop"}`, ""},
+		{"unknown field", `{"resource":"desktop","later":{"a":[1]}}`, ""},
+		{"no resource", `{"key":"` + key + `"}`, reachback.CodeBadRequest},
+		{"resource twice", `{"resource":"desktop","resource":"fin"}`, reachback.CodeBadRequest},
+		{"resource in another case", `{"Resource":"desktop"}`, reachback.CodeBadRequest},
+		{"empty key", `{"resource":"desktop","key":""}`, reachback.CodeBadRequest},
+		{"zero key", `{"resource":"desktop","key":"` + strings.Repeat("A", 43) + `"}`, reachback.CodeBadRequest},
+		{"short key", `{"resource":"desktop","key":"AQID"}`, reachback.CodeBadRequest},
+		{"padded key", `{"resource":"desktop","key":"` + key + `="}`, reachback.CodeBadRequest},
+		{"loose key", `{"resource":"desktop","key":"` + key[:42] + `B"}`, reachback.CodeBadRequest},
+		{"two values", `{"resource":"desktop"} {}`, reachback.CodeBadRequest},
+		{"not JSON", `resource=desktop`, reachback.CodeBadRequest},
+		{"a list", `["desktop"]`, reachback.CodeBadRequest},
+		{"empty", ``, reachback.CodeBadRequest},
+		{"too large", `{"resource":"` + strings.Repeat("x", 4<<10) + `"}`, reachback.CodeBadRequest},
+		{"deep", strings.Repeat("[", 4000), reachback.CodeBadRequest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := request(h, "POST", "/reachback/v1/connect", tt.body, "Authorization: Bearer alice-token")
+			if tt.want != "" {
+				require.Equal(t, tt.want, refusal(t, w).Code)
+				return
+			}
+			require.Equal(t, http.StatusOK, w.Code)
+			require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+			require.JSONEq(t, `{"gateways":["https://gw.example.test"],"token":"alice/desktop","keys":{"keys":[]},"correlation_id":"cid"}`, w.Body.String())
+			require.Equal(t, tt.name == "framed", gotKey != [32]byte{})
+		})
+	}
+}
+
+// What the source refuses keeps its code and its correlation id; a fault of its
+// own tells the client nothing.
+func TestConnectRefusals(t *testing.T) {
+	s := newSource()
+	for _, tt := range []struct {
+		name string
+		err  error
+		want reachback.Code
+	}{
+		{"unassigned", reachback.Refuse(reachback.CodeResourceNotFound), reachback.CodeResourceNotFound},
+		{"raw not admitted", reachback.Refuse(reachback.CodeRawNotAllowed), reachback.CodeRawNotAllowed},
+		{"database's fault", errors.New("secret-host"), reachback.CodeInternal},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s.connectTo = func(*reachback.User, string, [32]byte) (*reachback.Connection, error) { return nil, tt.err }
+			w := request(newHandler(s), "POST", "/reachback/v1/connect", `{"resource":"desktop"}`, "Authorization: Bearer alice-token")
+			require.Equal(t, tt.want, refusal(t, w).Code)
+			require.NotContains(t, w.Body.String(), "secret-host")
+		})
+	}
+}
+
+// A record has the correlation id of the answer, and never the token.
+func TestHandlerLogs(t *testing.T) {
+	var log bytes.Buffer
+	h := newHandler(newSource())
+	h.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	e := refusal(t, get(h, "stolen-token", "/feed"))
+	get(h, "alice-token", "/feed")
+	w := request(h, "POST", "/reachback/v1/connect", `{"resource":"desktop"}`, "Authorization: Bearer alice-token")
+	require.Equal(t, http.StatusOK, w.Code)
+	refusal(t, get(h, "alice-token", "/nothing%0d%0ahere"+strings.Repeat("x", 1000)))
+
+	records := log.String()
+	require.Equal(t, 4, strings.Count(records, "\n"))
+	require.Contains(t, records, e.CorrelationID)
+	require.Contains(t, records, `"correlation_id":"c0rrelation"`)
+	require.Contains(t, records, `"user":"alice"`)
+	for _, secret := range []string{"stolen-token", "alice-token", "token-for-desktop"} {
+		require.NotContains(t, records, secret)
+	}
+	for line := range strings.Lines(records) {
+		require.Less(t, len(line), 600)
+	}
+}
+
+// Over HTTP/2, as browsers speak it, everything answers the same.
+func TestHandlerOverHTTP2(t *testing.T) {
+	h := newHandler(newSource())
+	server := httptest.NewUnstartedServer(h)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	for _, tt := range []struct {
+		token string
+		want  int
+	}{{"alice-token", 200}, {"nobody", 401}, {"alice-token", 200}} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/feed", nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+tt.token)
+		resp, err := server.Client().Do(r)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, 2, resp.ProtoMajor)
+		require.Equal(t, tt.want, resp.StatusCode)
+	}
+}
