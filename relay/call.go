@@ -90,8 +90,8 @@ func (r *Relay) admit(ctx context.Context, c *Call) (*waiting, error) {
 		return nil, err
 	}
 	// Of the token nothing is kept but copies: it is long, the call may be too.
-	if c.CorrelationID = strings.Clone(t.CorrelationID); c.CorrelationID == "" {
-		c.CorrelationID = newCorrelation()
+	if c.CorrelationID = newCorrelation(); printable(t.CorrelationID) {
+		c.CorrelationID = strings.Clone(t.CorrelationID)
 	}
 	if c.Raw != t.Raw() || c.Raw != (c.Nonce == "") || !c.Raw && !validNonce(c.Nonce) {
 		return nil, reachback.Refuse(reachback.CodeBadRequest)
@@ -272,6 +272,17 @@ func isBase64URL(s string) bool {
 		}
 	}
 	return true
+}
+
+// printable reports whether s can be a header field's value and stand in a record
+// as it is.
+func printable(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxAttr
 }
 
 func equalSecret(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

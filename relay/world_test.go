@@ -78,7 +78,7 @@ func newWorld(t testing.TB) *world {
 		Keys:   &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: public, KeyID: "k1", Algorithm: "EdDSA"}}},
 		HostCA: w.hostCA.pool(),
 	}
-	w.relay = &Relay{Orchestrator: w, URL: gateway, Logger: slog.New(slog.NewJSONHandler(&w.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	w.relay = &Relay{Orchestrator: w, URL: gateway, Logger: newJSONLogger(&w.logs)}
 
 	ca := newAuthority(t)
 	w.roots = ca.pool()
@@ -102,6 +102,10 @@ func newWorld(t testing.TB) *world {
 		serving.Wait()
 	})
 	return w
+}
+
+func newJSONLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // seenFrom is the world's listener with the world's address for all peers.
