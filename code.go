@@ -1,6 +1,9 @@
 package reachback
 
-import "net/http"
+import (
+	"errors"
+	"net/http"
+)
 
 // The codes. Their texts and HTTP statuses are in the table below, cause and
 // remedy in SPEC.md, section 8.
@@ -159,6 +162,27 @@ var codes = map[Code]struct {
 	CodeHostKeyMismatch:       {http.StatusForbidden, "the peer does not hold the key of the session host that the grant names"},
 	CodeClientKeyMismatch:     {http.StatusForbidden, "the peer does not hold the client key that the summon names"},
 }
+
+// maxCode is the longest code of this or any later version.
+const maxCode = 64
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It takes a code of a later
+// version and nothing that has not the form of a code (a-z, 0-9 and "_", at most
+// 64), because codes come from peers and go to terminals and logs.
+func (c *Code) UnmarshalText(b []byte) error {
+	if len(b) > maxCode {
+		return errNotACode
+	}
+	for _, d := range b {
+		if (d < 'a' || d > 'z') && (d < '0' || d > '9') && d != '_' {
+			return errNotACode
+		}
+	}
+	*c = Code(b)
+	return nil
+}
+
+var errNotACode = errors.New("not a code")
 
 // Text returns the fixed text of c, or "" when c is not a code of this version.
 func (c Code) Text() string { return codes[c].text }

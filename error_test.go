@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +79,32 @@ func TestUnknownCode(t *testing.T) {
 	require.Empty(t, c.Text())
 	require.Equal(t, http.StatusInternalServerError, c.Status())
 	require.EqualError(t, reachback.Refuse(c), "of_a_later_version")
+}
+
+func TestCodeOfAPeerHasTheFormOfACode(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		ok         bool
+	}{
+		{"known", "no_host", true},
+		{"of a later version", "of_a_later_version_2", true},
+		{"the longest", strings.Repeat("x", 64), true},
+		{"too long", strings.Repeat("x", 65), false},
+		{"a line of its own", "no_host\n2026/01/01 all is well", false},
+		{"for a terminal", "\x1b[2J", false},
+		{"capitals", "NO_HOST", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := json.Marshal(tt.text)
+			require.NoError(t, err)
+			var c reachback.Code
+			err = json.Unmarshal(b, &c)
+			require.Equal(t, tt.ok, err == nil)
+			if tt.ok {
+				require.Equal(t, reachback.Code(tt.text), c)
+			}
+		})
+	}
 }
 
 // Two users whose parts run into the same text must not become one.

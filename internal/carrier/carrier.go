@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
@@ -183,14 +184,26 @@ func newRequest(u *url.URL, path string, h http.Header) *http.Request {
 }
 
 // ReadRefusal returns the error in the body of a refusal, or one made from the
-// status where the body is not ours. It does not close the body.
+// status where the body is not ours. It does not close the body. Its text comes
+// from a peer and goes to people and logs: what is not one short line of printable
+// characters is left out.
 func ReadRefusal(resp *http.Response) error {
 	var e reachback.Error
 	err := json.NewDecoder(io.LimitReader(resp.Body, MaxRefusal)).Decode(&e)
-	if err != nil || e.Code == "" || len(e.Code) > 64 {
-		return &reachback.Error{Code: reachback.CodeProtocolError, Message: fmt.Sprintf("the server answered %q, which is not reachback's", resp.Status)}
+	if err != nil || e.Code == "" {
+		return &reachback.Error{Code: reachback.CodeProtocolError, Message: fmt.Sprintf("the server answered %d, and not as reachback does", resp.StatusCode)}
+	}
+	if !printable(e.Message) {
+		e.Message = e.Code.Text()
+	}
+	if !printable(e.CorrelationID) {
+		e.CorrelationID = ""
 	}
 	return &e
+}
+
+func printable(s string) bool {
+	return len(s) <= 256 && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // Client returns an HTTP client for plain requests to the same servers, bounded
