@@ -212,11 +212,8 @@ func (s *session) file(ctx context.Context, st *store, e *entry, r *resourceStat
 // fileName is the name of a resource's file. Ids have no character that would
 // matter, but some are names of devices on Windows.
 func fileName(id string) string {
-	switch id {
-	case "con", "prn", "aux", "nul":
-		return id + "_.rdp"
-	}
-	if digit, ok := strings.CutPrefix(strings.Replace(id, "com", "lpt", 1), "lpt"); ok && len(digit) == 1 && '0' <= digit[0] && digit[0] <= '9' {
+	numbered := len(id) == 4 && (strings.HasPrefix(id, "com") || strings.HasPrefix(id, "lpt")) && '0' <= id[3] && id[3] <= '9'
+	if numbered || slices.Contains([]string{"con", "prn", "aux", "nul"}, id) {
 		return id + "_.rdp"
 	}
 	return id + ".rdp"

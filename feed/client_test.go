@@ -1,0 +1,535 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/feed"
+	"github.com/reachback/reachback/internal/carrier"
+)
+
+// A site is a feed on a loopback address, whose answers a test may replace.
+type site struct {
+	*httptest.Server
+	source   *source
+	requests atomic.Int64
+	mu       sync.Mutex
+	instead  func(w http.ResponseWriter, r *http.Request) bool
+}
+
+func newSite(t *testing.T) *site {
+	s := &site{source: newSource()}
+	h := &feed.Handler{Source: s.source}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		s.mu.Lock()
+		instead := s.instead
+		s.mu.Unlock()
+		if instead == nil || !instead(w, r) {
+			h.ServeHTTP(w, r)
+		}
+	}))
+	s.Config.ErrorLog = quiet
+	s.StartTLS()
+	h.URL = s.URL
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *site) answer(f func(w http.ResponseWriter, r *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.instead = f
+}
+
+func (s *site) client(dir string) *feed.Client {
+	return &feed.Client{URL: s.URL, Dir: dir, HTTP: s.Client(), Token: token("alice-token")}
+}
+
+func token(s string) func(context.Context) (string, error) {
+	return func(context.Context) (string, error) { return s, nil }
+}
+
+// rdpFiles are the names of the .rdp files in dir, and fails if there is
+// anything but these and the client's own two.
+func rdpFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var names []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) != ".rdp" {
+			require.Contains(t, []string{"workspace.json", ".workspace.lock"}, e.Name())
+			continue
+		}
+		info, err := e.Info()
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode())
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestClientKeepsItsFilesUpToDate(t *testing.T) {
+	s := newSite(t)
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	c := s.client(dir)
+
+	files, err := c.Files()
+	require.NoError(t, err)
+	require.Empty(t, files)
+
+	files, err = c.Refresh(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []feed.File{
+		{ID: "desktop", Title: "Desktop", Kind: reachback.KindDesktop, Path: filepath.Join(dir, "desktop.rdp")},
+		{ID: "fin", Title: "Finance <&> Müller", Kind: reachback.KindRemoteApp, Path: filepath.Join(dir, "fin.rdp")},
+	}, files)
+	require.Equal(t, []string{"desktop.rdp", "fin.rdp"}, rdpFiles(t, dir))
+	served := get(&feed.Handler{Source: s.source, URL: s.URL}, "alice-token", "/feed/rdp/fin.rdp")
+	stored, err := os.ReadFile(files[1].Path)
+	require.NoError(t, err)
+	require.Equal(t, served.Body.Bytes(), stored)
+
+	// Nothing new costs one request, also for a client that was started anew.
+	s.requests.Store(0)
+	again, err := s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, files, again)
+	require.Equal(t, int64(1), s.requests.Load())
+	again, err = s.client(dir).Files()
+	require.NoError(t, err)
+	require.Equal(t, files, again)
+
+	// A file that somebody deleted comes back.
+	require.NoError(t, os.Remove(files[0].Path))
+	again, err = c.Files()
+	require.NoError(t, err)
+	require.Len(t, again, 1)
+	_, err = c.Refresh(t.Context())
+	require.NoError(t, err)
+	require.Len(t, rdpFiles(t, dir), 2)
+
+	// One removed, one changed, one new; what is not the feed's stays.
+	foreign := filepath.Join(dir, "my-own.rdp")
+	require.NoError(t, os.WriteFile(foreign, nil, 0o600))
+	s.source.change(func(s *source) {
+		rs := slices.Clone(s.resources["alice"])
+		rs[0] = reachback.Resource{ID: "con", Title: "Console", Kind: reachback.KindDesktop}
+		rs[1].RDP = map[string]string{"audiomode": "i:2"}
+		s.resources["alice"] = rs
+	})
+	files, err = c.Refresh(t.Context())
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	require.Equal(t, []string{"con_.rdp", "desktop.rdp", "my-own.rdp"}, rdpFiles(t, dir))
+	stored, err = os.ReadFile(filepath.Join(dir, "desktop.rdp"))
+	require.NoError(t, err)
+	require.Contains(t, string(stored), "audiomode:i:2\r\n")
+
+	// No assignment is an empty workspace.
+	s.source.change(func(s *source) { s.resources["alice"] = nil })
+	files, err = c.Refresh(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, files)
+	require.Equal(t, []string{"my-own.rdp"}, rdpFiles(t, dir))
+}
+
+func TestClientWithoutAFolderStoresNothing(t *testing.T) {
+	s := newSite(t)
+	files, err := s.client("").Refresh(t.Context())
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	require.Empty(t, files[0].Path)
+	require.Equal(t, int64(1), s.requests.Load())
+}
+
+// A refresh that fails leaves every file, says why, and says what is there.
+func TestClientKeepsItsFilesWhenTheFeedFails(t *testing.T) {
+	text := func(status int, body string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(status)
+			io.WriteString(w, body)
+			return true
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		instead func(http.ResponseWriter, *http.Request) bool
+		want    reachback.Code
+	}{
+		{"a fault", func(w http.ResponseWriter, _ *http.Request) bool {
+			carrier.Refuse(w, errors.New("x"), "cid")
+			return true
+		}, reachback.CodeInternal},
+		{"token expired", func(w http.ResponseWriter, _ *http.Request) bool {
+			carrier.Refuse(w, reachback.Refuse(reachback.CodeTokenExpired), "cid")
+			return true
+		}, reachback.CodeTokenExpired},
+		{"another server's 404", text(404, "<html>"), reachback.CodeProtocolError},
+		{"another server's page", text(200, "<html>"), reachback.CodeProtocolError},
+		{"nothing", text(200, ""), reachback.CodeProtocolError},
+		{"304 that nobody asked for", text(304, ""), reachback.CodeProtocolError},
+		{"too large", text(200, strings.Repeat(" ", feed.MaxDocument+1)), reachback.CodeProtocolError},
+		{"cut", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, "<?xml")
+			return true
+		}, reachback.CodeBrokerUnreachable},
+		{"file is a page", func(w http.ResponseWriter, r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, ".rdp") && text(200, "<html>\r\n")(w, r)
+		}, reachback.CodeProtocolError},
+		{"file too large", func(w http.ResponseWriter, r *http.Request) bool {
+			return strings.HasSuffix(r.URL.Path, ".rdp") && text(200, strings.Repeat("\r\n", feed.MaxRDPFile))(w, r)
+		}, reachback.CodeProtocolError},
+		{"file cut", func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, ".rdp") {
+				w.Header().Set("Content-Length", "1000")
+				io.WriteString(w, "full address:s:elsewhere\r\n")
+				return true
+			}
+			return false
+		}, reachback.CodeBrokerUnreachable},
+		{"token expired between the files", func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, ".rdp") {
+				carrier.Refuse(w, reachback.Refuse(reachback.CodeTokenExpired), "cid")
+				return true
+			}
+			return false
+		}, reachback.CodeTokenExpired},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t)
+			dir := t.TempDir()
+			before, err := s.client(dir).Refresh(t.Context())
+			require.NoError(t, err)
+			old, err := os.ReadFile(before[0].Path)
+			require.NoError(t, err)
+
+			// The workspace has changed, so that there would be something to do.
+			s.source.change(func(s *source) {
+				rs := slices.Clone(s.resources["alice"])
+				rs[1].RDP = map[string]string{"audiomode": "i:2"}
+				s.resources["alice"] = rs
+			})
+			if tt.name == "304 that nobody asked for" {
+				require.NoError(t, os.Remove(filepath.Join(dir, "workspace.json")))
+				before = nil
+			}
+			s.answer(tt.instead)
+			files, err := s.client(dir).Refresh(t.Context())
+			require.Equal(t, tt.want, reachback.CodeOf(err), "%v", err)
+			require.NotContains(t, err.Error(), "alice-token")
+			require.Equal(t, before, files)
+			require.Equal(t, []string{"desktop.rdp", "fin.rdp"}, rdpFiles(t, dir))
+			now, err := os.ReadFile(filepath.Join(dir, "desktop.rdp"))
+			require.NoError(t, err)
+			require.Equal(t, old, now)
+
+			s.answer(nil)
+			_, err = s.client(dir).Refresh(t.Context())
+			require.NoError(t, err)
+			now, err = os.ReadFile(filepath.Join(dir, "desktop.rdp"))
+			require.NoError(t, err)
+			require.NotEqual(t, old, now, "the next refresh brings what this one could not")
+		})
+	}
+}
+
+// One file that the feed cannot give does not hold up the others.
+func TestClientGoesOnPastABrokenFile(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	s.source.resources["alice"][1].RDP = map[string]string{"audiomode": "broken"} // the first by title
+	files, err := s.client(dir).Refresh(t.Context())
+	require.Equal(t, reachback.CodeInternal, reachback.CodeOf(err))
+	require.Len(t, files, 1)
+	require.Equal(t, []string{"fin.rdp"}, rdpFiles(t, dir))
+}
+
+// A resource that was withdrawn while its document was read is withdrawn.
+func TestClientTakesAWithdrawnFileAway(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	_, err := s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	s.source.change(func(s *source) { s.resources["alice"] = append(s.resources["alice"], manyResources(1)...) })
+	s.answer(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/feed/rdp/fin.rdp" {
+			return false
+		}
+		carrier.Refuse(w, reachback.Refuse(reachback.CodeResourceNotFound), "cid")
+		return true
+	})
+	files, err := s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+	require.Equal(t, []string{"desktop.rdp", "r-0.rdp"}, rdpFiles(t, dir))
+}
+
+// The token goes to the feed's own origin and nowhere else: not after a
+// redirect, and not to a file's URL of another host.
+func TestClientSendsItsTokenNowhereElse(t *testing.T) {
+	var stolen atomic.Int64
+	thief := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		stolen.Add(1)
+	}))
+	defer thief.Close()
+	for _, tt := range []struct {
+		name    string
+		instead func(http.ResponseWriter, *http.Request) bool
+	}{
+		{"redirect", func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, thief.URL+r.URL.Path, http.StatusTemporaryRedirect)
+			return true
+		}},
+		{"redirect of a file", func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, ".rdp") {
+				http.Redirect(w, r, thief.URL+r.URL.Path, http.StatusFound)
+				return true
+			}
+			return false
+		}},
+		{"file of another origin", func(w http.ResponseWriter, r *http.Request) bool {
+			w2 := get(&feed.Handler{Source: newSource(), URL: thief.URL}, "alice-token", "/feed")
+			io.Copy(w, w2.Body)
+			return true
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t)
+			s.answer(tt.instead)
+			dir := t.TempDir()
+			_, err := s.client(dir).Refresh(t.Context())
+			require.Equal(t, reachback.CodeProtocolError, reachback.CodeOf(err), "%v", err)
+			require.Empty(t, rdpFiles(t, dir))
+			if tt.name == "redirect" {
+				_, err = s.client("").Connect(t.Context(), "desktop", [32]byte{1})
+				require.Equal(t, reachback.CodeProtocolError, reachback.CodeOf(err))
+			}
+		})
+	}
+	require.Zero(t, stolen.Load())
+}
+
+// Several clients on one folder take turns, and what is there is always whole.
+func TestClientsShareAFolder(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 5 {
+				s.source.change(func(s *source) { s.resources["alice"] = manyResources(1 + (i+j)%3) })
+				files, err := s.client(dir).Refresh(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				for _, f := range files {
+					data, err := os.ReadFile(f.Path)
+					if err == nil {
+						_, err = feed.ParseRDP(data)
+					} else if errors.Is(err, os.ErrNotExist) {
+						err = nil // another client's turn
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	files, err := s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, len(files), len(rdpFiles(t, dir)))
+}
+
+// What a crash left in the folder is cleared away, and a damaged state costs no
+// more than asking for everything again.
+func TestClientRecoversItsFolder(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	_, err := s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	for _, state := range []string{"", "{", `{"version":99}`, `{"version":1,"resources":[{"id":"../../x"}]}`} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "workspace.json"), []byte(state), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, ".workspace-new-abc"), []byte("half"), 0o600))
+		files, err := s.client(dir).Refresh(t.Context())
+		require.NoError(t, err, state)
+		require.Len(t, files, 2)
+		require.Len(t, rdpFiles(t, dir), 2)
+	}
+}
+
+// A folder that cannot be written to is one clear error, and nothing is lost.
+func TestClientInAnUnusableFolder(t *testing.T) {
+	s := newSite(t)
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	_, err := s.client(file).Refresh(t.Context())
+	require.ErrorContains(t, err, file)
+
+	// A folder stands where a file should go, which not even root overcomes.
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "desktop.rdp", "x"), 0o700))
+	files, err := s.client(dir).Refresh(t.Context())
+	require.ErrorContains(t, err, "desktop")
+	require.LessOrEqual(t, len(files), 1)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "desktop.rdp")))
+	files, err = s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	require.Len(t, files, 2)
+}
+
+// No link in the folder leads a write out of it.
+func TestClientReplacesLinks(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "outside")
+	require.NoError(t, os.WriteFile(outside, []byte("precious"), 0o600))
+	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "desktop.rdp")))
+	_, err := s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	require.Len(t, rdpFiles(t, dir), 2)
+	data, err := os.ReadFile(outside)
+	require.NoError(t, err)
+	require.Equal(t, "precious", string(data))
+}
+
+func TestClientConnect(t *testing.T) {
+	s := newSite(t)
+	got := make(chan [32]byte, 1)
+	s.source.connectTo = func(u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {
+		got <- key
+		return &reachback.Connection{Gateways: []string{"https://gw.example.test"}, Token: "t", Keys: []byte(`{"keys":[]}`), CorrelationID: "cid"}, nil
+	}
+	for _, key := range [][32]byte{{}, {1, 2, 3}} {
+		conn, err := s.client("").Connect(t.Context(), "desktop", key)
+		require.NoError(t, err)
+		require.Equal(t, &reachback.Connection{Gateways: []string{"https://gw.example.test"}, Token: "t", Keys: []byte(`{"keys":[]}`), CorrelationID: "cid"}, conn)
+		require.Equal(t, key, <-got)
+	}
+}
+
+func TestClientConnectErrors(t *testing.T) {
+	s := newSite(t)
+	for _, tt := range []struct {
+		name   string
+		change func(*feed.Client)
+		want   reachback.Code
+	}{
+		{"unassigned", func(c *feed.Client) { c.Token = token("bob-token") }, reachback.CodeResourceNotFound},
+		{"unknown token", func(c *feed.Client) { c.Token = token("x") }, reachback.CodeTokenInvalid},
+		{"no token", func(c *feed.Client) { c.Token = token("") }, reachback.CodeTokenMissing},
+		{"no token source", func(c *feed.Client) { c.Token = nil }, reachback.CodeTokenMissing},
+		{"token with a line end", func(c *feed.Client) { c.Token = token("x\r\ny: z") }, reachback.CodeTokenInvalid},
+		{"token too long", func(c *feed.Client) { c.Token = token(strings.Repeat("x", 13<<10)) }, reachback.CodeTokenInvalid},
+		{"authority unknown", func(c *feed.Client) { c.HTTP = nil }, reachback.CodeCertificateUntrusted},
+		{"nobody there", func(c *feed.Client) { c.URL = "https://127.0.0.1:1" }, reachback.CodeBrokerUnreachable},
+		{"not https", func(c *feed.Client) { c.URL = "http" + strings.TrimPrefix(c.URL, "https") }, reachback.CodeBadRequest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := s.client("")
+			tt.change(c)
+			conn, err := c.Connect(t.Context(), "desktop", [32]byte{1})
+			require.Nil(t, conn)
+			require.Equal(t, tt.want, reachback.CodeOf(err), "%v", err)
+		})
+	}
+	t.Run("the token's own error", func(t *testing.T) {
+		c := s.client("")
+		c.Token = func(context.Context) (string, error) { return "", os.ErrNotExist }
+		_, err := c.Connect(t.Context(), "desktop", [32]byte{1})
+		require.ErrorIs(t, err, os.ErrNotExist)
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := s.client("").Connect(ctx, "desktop", [32]byte{1})
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// An answer that is no connection is refused as a whole.
+func TestClientRefusesAnswersToConnect(t *testing.T) {
+	s := newSite(t)
+	const rest = `"token":"t","keys":{},"correlation_id":"c"}`
+	for _, tt := range []struct{ name, body string }{
+		{"no gateway", `{"gateways":[],` + rest},
+		{"gateway without TLS", `{"gateways":["http://gw.example"],` + rest},
+		{"gateway is no URL", `{"gateways":["gw"],` + rest},
+		{"too many gateways", `{"gateways":["https://gw"` + strings.Repeat(`,"https://gw"`, 64) + `],` + rest},
+		{"no token", `{"gateways":["https://gw"],"keys":{}}`},
+		{"token that is no header field", `{"gateways":["https://gw"],"token":"a\r\nb","keys":{}}`},
+		{"keys missing", `{"gateways":["https://gw"],"token":"t"}`},
+		{"keys as text", `{"gateways":["https://gw"],"token":"t","keys":"e30"}`},
+		{"endless correlation id", `{"gateways":["https://gw"],"token":"t","keys":{},"correlation_id":"` + strings.Repeat("x", 129) + `"}`},
+		{"too large", `{"gateways":["https://gw"],"token":"t","keys":{},"x":"` + strings.Repeat("x", 64<<10) + `"}`},
+		{"not JSON", `<html>`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s.answer(func(w http.ResponseWriter, r *http.Request) bool { io.WriteString(w, tt.body); return true })
+			_, err := s.client("").Connect(t.Context(), "desktop", [32]byte{1})
+			require.Equal(t, reachback.CodeProtocolError, reachback.CodeOf(err), "%v", err)
+		})
+	}
+}
+
+// silence is a transport that answers nothing before its request ends.
+type silence struct{}
+
+func (silence) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, fmt.Errorf("silence: %w", context.Cause(r.Context()))
+}
+
+// A server that says nothing costs half a minute, and no more.
+func TestClientGivesUpOnASilentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &feed.Client{URL: "https://feed.example.test", Token: token("t"), HTTP: &http.Client{Transport: silence{}}}
+		start := time.Now()
+		_, err := c.Connect(t.Context(), "desktop", [32]byte{1})
+		require.Equal(t, reachback.CodeBrokerUnreachable, reachback.CodeOf(err))
+		require.Equal(t, 30*time.Second, time.Since(start))
+	})
+}
+
+// A second refresh waits for the first only as long as its context allows.
+func TestClientWaitsForItsTurn(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	inside, release := make(chan struct{}), make(chan struct{})
+	s.answer(func(http.ResponseWriter, *http.Request) bool {
+		inside <- struct{}{}
+		<-release
+		return false
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() { s.client(dir).Refresh(t.Context()) })
+	<-inside
+	s.answer(nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	_, err := s.client(dir).Refresh(ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	close(release)
+	wg.Wait()
+	require.Len(t, rdpFiles(t, dir), 2)
+}
