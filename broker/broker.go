@@ -1,21 +1,47 @@
 // Package broker knows hosts, resources, assignments and sessions, picks the
 // host of each call and holds the control channels.
+//
+// A [Broker] is one end: an [http.Handler] for hosts that enrol and open their
+// control channels, the orchestrator of relays, and the source of a feed. An
+// [Agent] is the other end, on the session host. What a broker knows is in its
+// [Directory]; a [File] keeps that of a single broker.
+//
+// # Placement
+//
+// For a user and a resource the broker takes, in this order:
+//
+//   - for a raw call whose token was used before, the same session and host;
+//   - the host on which the user has a user session in the resource's pool, also
+//     a disconnected one and even when the host is in drain;
+//   - in a personal pool the user's own host, or the first by name that is
+//     nobody's, which becomes his;
+//   - in a pooled pool the host with the fewest user sessions (breadth) or the
+//     most (depth); among equals the first by name.
+//
+// Hosts that are not connected, duplicate, not approved or in drain get no new
+// user, nor do those at the pool's limit. Limits count user sessions, connected
+// or not. A slot is given back when its call is not joined within 30 s, when the
+// user session has lingered after its last connection, and when its host has
+// been absent for 10 minutes.
 package broker
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/limit"
 	"github.com/reachback/reachback/relay"
 )
 
 // A Broker is an [http.Handler] for control and enrol, a [relay.Orchestrator],
-// and a feed.Source.
+// and a feed.Source. Set its fields before use, and close it after.
 type Broker struct {
 	// Keys sign tokens and host certificates. Required.
 	Keys *Keys
@@ -30,144 +56,148 @@ type Broker struct {
 	// OnMessage answers applications' own messages from hosts. Nil refuses them.
 	OnMessage func(ctx context.Context, host string, m *Message) (*Message, error)
 	Logger    *slog.Logger // nil is silent
+
+	once     sync.Once
+	dir      Directory          // immutable after once
+	ctx      context.Context    // ends when the broker is closed
+	cancel   context.CancelFunc // ends ctx
+	events   chan relay.Event   // Report's; never closed
+	failures limit.Failures
+	counters counters
+
+	mu       sync.Mutex
+	closing  bool                // no new channels
+	channels map[string]*control // by host
+	calls    map[string]*decision
+	nudged   chan struct{}   // closed and replaced when there are new kills
+	revoked  map[string]bool // hosts
+
+	// wg counts every goroutine of the broker. Close waits for them.
+	wg sync.WaitGroup
 }
+
+var _ relay.Orchestrator = (*Broker)(nil)
 
 // A Verifier checks the bearer token of a user. A refusal is a *reachback.Error.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (*reachback.User, error)
 }
 
-// A Directory is where a broker keeps what it knows.
-type Directory interface{}
-
-// Keys are the secrets of an installation: the keys that sign tokens, the host
-// CA, and a server CA for when there is no public certificate.
-type Keys struct{}
-
-// A Message is an application's own, carried by the control channel.
-type Message struct {
-	Topic string          `json:"topic"`
-	Body  json.RawMessage `json:"body,omitempty"`
+// start begins the broker's own goroutines, once. Close ends them.
+func (b *Broker) start() {
+	b.once.Do(func() {
+		b.dir = b.Directory
+		if b.dir == nil {
+			b.dir = &MemoryDirectory{}
+		}
+		b.ctx, b.cancel = context.WithCancel(context.Background())
+		b.events = make(chan relay.Event, eventQueue)
+		b.channels = make(map[string]*control)
+		b.calls = make(map[string]*decision)
+		b.nudged = make(chan struct{})
+		b.revoked = make(map[string]bool)
+		// Before anything is answered the revocations must be known.
+		var after uint64
+		if kills, err := b.dir.Kills(b.ctx, 0); err != nil {
+			b.log().Error("kills not read", "err", err)
+		} else {
+			for _, k := range kills {
+				b.enforce(k)
+				after = k.Revision
+			}
+		}
+		b.wg.Go(func() { b.follow(b.ctx, after, b.enforce) })
+		b.wg.Go(b.takeEvents)
+	})
 }
 
-func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request)    { panic("to be written") }
-func (b *Broker) Trust() *relay.Trust                                 { panic("to be written") }
-func (b *Broker) Watch(ctx context.Context, f func(relay.Kill)) error { panic("to be written") }
-func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit, error) {
-	panic("to be written")
-}
-func (b *Broker) Report(e relay.Event) { panic("to be written") }
-
-// Authenticate returns the user of the request's bearer token.
-func (b *Broker) Authenticate(r *http.Request) (*reachback.User, error) { panic("to be written") }
-
-// Resources returns what is assigned to the user, by title.
-func (b *Broker) Resources(ctx context.Context, u *reachback.User) ([]reachback.Resource, error) {
-	panic("to be written")
+func (b *Broker) log() *slog.Logger {
+	if b.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return b.Logger
 }
 
-// Connect issues a connection token for a resource that is assigned to the user;
-// key is the thumbprint of the client's key, all zero for a raw call.
-func (b *Broker) Connect(ctx context.Context, u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {
-	panic("to be written")
+// gatewayKnown reports whether the URL is that of a gateway of this installation.
+func (b *Broker) gatewayKnown(url string) bool {
+	return slices.ContainsFunc(b.Gateways, func(g string) bool {
+		return strings.TrimSuffix(g, "/") == strings.TrimSuffix(url, "/")
+	})
 }
 
-// JWKS returns the public keys of tokens and grants as a JSON Web Key Set.
-func (b *Broker) JWKS(ctx context.Context) ([]byte, error) { panic("to be written") }
-
-// Kill ends a session at its gateway and its host, and refuses its token.
-func (b *Broker) Kill(ctx context.Context, session string) error { panic("to be written") }
-
-// RevokeHost withdraws a host's identity and ends its channel, legs and sessions.
-func (b *Broker) RevokeHost(ctx context.Context, host string) error { panic("to be written") }
-
-// Send sends an application's message to a host and returns the answer.
-func (b *Broker) Send(ctx context.Context, host string, m *Message) (*Message, error) {
-	panic("to be written")
+// ServeHTTP serves control and enrol.
+func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.start()
+	switch r.URL.Path {
+	case carrier.PathControl:
+		b.serveControl(w, r)
+	case carrier.PathEnrol:
+		b.serveEnrol(w, r)
+	default:
+		b.refuse(w, reachback.Refuse(reachback.CodeNotFound))
+	}
 }
 
-// Shutdown tells every host to come back later, smeared, and ends the channels.
-func (b *Broker) Shutdown(ctx context.Context) error { panic("to be written") }
+func (b *Broker) refuse(w http.ResponseWriter, err error) {
+	b.counters.refused(reachback.CodeOf(err))
+	carrier.Refuse(w, err, "")
+}
+
+// Trust implements [relay.Orchestrator].
+func (b *Broker) Trust() *relay.Trust {
+	b.start()
+	return &relay.Trust{Keys: b.Keys.set(time.Now()), HostCA: b.Keys.hosts.pool, Revoked: b.isRevoked}
+}
+
+func (b *Broker) isRevoked(host string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.revoked[host]
+}
+
+// Shutdown refuses new channels and calls, tells every host to come back later,
+// each after its own time, and ends the channels. It waits for the broker's
+// goroutines, or until ctx ends.
+func (b *Broker) Shutdown(ctx context.Context) error {
+	b.start()
+	for _, c := range b.stop() {
+		c.restarting()
+	}
+	return b.wait(ctx)
+}
 
 // Close ends the channels at once and waits for the broker's goroutines.
-func (b *Broker) Close() error { panic("to be written") }
-
-// An Agent is the host's end of the control channel.
-type Agent struct {
-	Server   string    // base URL of the broker. Required
-	Identity *Identity // Required
-	TLS      *tls.Config
-	NetDial  func(ctx context.Context, network, addr string) (net.Conn, error)
-	// OnMessage answers applications' own messages from the broker. Nil refuses them.
-	OnMessage func(ctx context.Context, m *Message) (*Message, error)
-	Logger    *slog.Logger
+func (b *Broker) Close() error {
+	b.start()
+	for _, c := range b.stop() {
+		c.end(reachback.Refuse(reachback.CodeDraining), true)
+	}
+	return b.wait(context.Background())
 }
 
-// A Handler does an agent's work: *transport.Listener is one. Its methods may be
-// called concurrently.
-type Handler interface {
-	// Welcome is called each time a control channel stands.
-	Welcome(w *Welcome)
-	// Summon asks to answer a call; nil accepts. It must return within 3 s,
-	// and the answer itself is made after it has returned.
-	Summon(ctx context.Context, s *Summon) error
-	// Disconnect ends a session.
-	Disconnect(session string, c reachback.Code)
-	// Sessions are the live sessions, for the report after each welcome.
-	Sessions() []SessionReport
+// stop lets nothing new begin and returns the channels that there are.
+func (b *Broker) stop() []*control {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closing = true
+	all := make([]*control, 0, len(b.channels))
+	for _, c := range b.channels {
+		all = append(all, c)
+	}
+	return all
 }
 
-// Welcome is the broker's first message on a control channel.
-type Welcome struct {
-	Host, Name, Pool string
-	Epoch            uint64
+func (b *Broker) wait(ctx context.Context) error {
+	b.cancel()
+	done := make(chan struct{})
+	go func() { // ends with the goroutines that it waits for
+		b.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
-
-// A Summon asks a host to answer one call.
-type Summon struct {
-	Call          string
-	Ticket        relay.Ticket
-	Gateway       string
-	Session       string
-	CorrelationID string
-	User          string
-	Tenant        string
-	Resource      string
-	ClientKey     [32]byte
-	Raw           bool
-	Policy        reachback.Policy
-}
-
-// A SessionReport tells the broker about one session that it made for this host.
-type SessionReport struct {
-	Session string         `json:"session"`
-	State   string         `json:"state"` // "active", or "ended" with a code
-	Code    reachback.Code `json:"code,omitempty"`
-}
-
-// Run keeps a control channel until ctx ends or the broker refuses for good.
-func (a *Agent) Run(ctx context.Context, h Handler) error { panic("to be written") }
-
-// Report queues a change of a session for the broker.
-func (a *Agent) Report(r SessionReport) { panic("to be written") }
-
-// Enrol turns a registration token into an identity certificate for the
-// Identity's key, and stores it. It reports the name that the broker gave.
-func (a *Agent) Enrol(ctx context.Context, token, name, pool string) (*Welcome, error) {
-	panic("to be written")
-}
-
-// An Identity is a host's key with its certificates, kept in one file.
-type Identity struct{}
-
-// OpenIdentity reads the identity at path, and makes a key there if there is none.
-func OpenIdentity(path string) (*Identity, error) { panic("to be written") }
-
-// Host returns the id, "" before enrolment.
-func (i *Identity) Host() string { panic("to be written") }
-
-// Certificate is the identity certificate, nil before enrolment.
-func (i *Identity) Certificate() *tls.Certificate { panic("to be written") }
-
-// SessionCertificate is the self-signed certificate of the inner TLS.
-func (i *Identity) SessionCertificate() *tls.Certificate { panic("to be written") }

@@ -1,0 +1,155 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/relay"
+)
+
+// An Agent is the host's end of the control channel. Set its fields before use.
+type Agent struct {
+	Server   string      // base URL of the broker. Required
+	Identity *Identity   // Required
+	TLS      *tls.Config // roots and versions towards the broker. Nil: the system's roots
+	// NetDial opens the transport connection to the broker. Nil means TCP, by
+	// way of the proxy that the environment names.
+	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// OnMessage answers applications' own messages from the broker. Nil refuses them.
+	OnMessage func(ctx context.Context, m *Message) (*Message, error)
+	Logger    *slog.Logger // nil is silent
+
+	mu       sync.Mutex
+	current  *agentChannel // nil between channels
+	changes  []SessionReport
+	draining bool
+}
+
+// A Handler does an agent's work: *transport.Listener is one. Its methods may be
+// called concurrently.
+type Handler interface {
+	// Welcome is called each time a control channel stands.
+	Welcome(w *Welcome)
+	// Summon asks to answer a call; nil accepts. It must return within 3 s,
+	// and the answer itself is made after it has returned.
+	Summon(ctx context.Context, s *Summon) error
+	// Disconnect ends a session.
+	Disconnect(session string, c reachback.Code)
+	// Sessions are the live sessions, for the report after each welcome.
+	Sessions() []SessionReport
+}
+
+// Welcome is the broker's first message on a control channel.
+type Welcome struct {
+	Host, Name, Pool string
+	Epoch            uint64
+	// NameTaken, after Enrol only: another host has the name that was asked for.
+	NameTaken bool
+	// Duplicate says that another machine runs with this host's identity.
+	Duplicate bool
+}
+
+// A Summon asks a host to answer one call.
+type Summon struct {
+	Call          string
+	Ticket        relay.Ticket
+	Gateway       string // base URL
+	Session       string
+	CorrelationID string
+	User          string
+	Tenant        string
+	Resource      string
+	ClientKey     [32]byte // the only key to accept; zero in raw calls
+	Raw           bool
+	Policy        reachback.Policy
+}
+
+// A SessionReport tells the broker about one session that it made for this host.
+type SessionReport struct {
+	Session string         `json:"session"`
+	State   string         `json:"state"` // ReportActive, or ReportEnded with a code
+	Code    reachback.Code `json:"code,omitempty"`
+}
+
+// The states of a SessionReport.
+const (
+	ReportActive = "active"
+	ReportEnded  = "ended"
+)
+
+func (a *Agent) log() *slog.Logger {
+	if a.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return a.Logger
+}
+
+func (a *Agent) dialer() *carrier.Dialer { return &carrier.Dialer{TLS: a.TLS, NetDial: a.NetDial} }
+
+const enrolTimeout = 20 * time.Second
+
+// Enrol turns a registration token into an identity certificate for the
+// Identity's key, and stores it. It reports what the broker made of name and
+// pool, both of which may be empty. To enrol the same key again is harmless.
+func (a *Agent) Enrol(ctx context.Context, token, name, pool string) (*Welcome, error) {
+	w, err := a.enrol(ctx, token, name, pool)
+	if err != nil {
+		return nil, fmt.Errorf("broker: enrol at %s: %w", a.Server, err)
+	}
+	if w.NameTaken {
+		a.log().Warn("another host has the name; this one is known by its id", "asked", name, "name", w.Name, "host", w.Host)
+	}
+	return w, nil
+}
+
+func (a *Agent) enrol(ctx context.Context, token, name, pool string) (*Welcome, error) {
+	u, err := url.Parse(a.Server)
+	if err != nil || u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("%q is not an https URL: %w", a.Server, reachback.Refuse(reachback.CodeBadRequest))
+	}
+	csr, err := a.Identity.csr()
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(&enrolRequest{Token: strings.TrimSpace(token), CSR: csr, Name: name, Pool: pool})
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(a.Server, "/")+carrier.PathEnrol, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := a.dialer().Client(enrolTimeout).Do(req)
+	if err != nil {
+		return nil, carrier.Explain(err, reachback.CodeBrokerUnreachable)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, carrier.ReadRefusal(resp)
+	}
+	answer := &enrolAnswer{}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxEnrolBody)).Decode(answer); err != nil {
+		return nil, fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeProtocolError), err)
+	}
+	if err := a.Identity.store(answer.Certificate); err != nil {
+		return nil, err
+	}
+	return &Welcome{
+		Host: a.Identity.Host(), Name: answer.Name, Pool: answer.Pool,
+		NameTaken: answer.Code == reachback.CodeNameTaken,
+	}, nil
+}

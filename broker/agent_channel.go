@@ -1,0 +1,217 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback"
+)
+
+const (
+	// maxSummons is how many summons are worked on at once.
+	maxSummons = 64
+	// maxReported is how many sessions fit into one full report.
+	maxReported = 500
+	// renewRetry is how long after a failed renewal the next one is tried.
+	renewRetry = time.Hour
+	// welcomeWithin is how long the broker may take to answer hello.
+	welcomeWithin = 10 * time.Second
+)
+
+// agentChannel is the agent's end of one control channel.
+type agentChannel struct {
+	*channel
+	agent   *Agent
+	handler Handler
+	redial  *redial // owned by the reader while the channel lives
+
+	welcomed bool          // owned by the reader
+	summons  chan struct{} // a slot for each summon in work
+	messages chan struct{} // the same for application messages
+	wg       sync.WaitGroup
+}
+
+// serve says hello and runs the channel. It waits for everything it started.
+func (c *agentChannel) serve() error {
+	c.send(&helloMessage{Versions: []int{Version}, Agent: "reachback/1", OS: runtime.GOOS})
+	err := c.run(welcomeWithin, c.handle)
+	c.agent.mu.Lock()
+	if c.agent.current == c {
+		c.agent.current = nil
+	}
+	c.agent.mu.Unlock()
+	c.wg.Wait()
+	return err
+}
+
+func (c *agentChannel) handle(m message) error {
+	if w, ok := m.(*welcomeMessage); ok != !c.welcomed {
+		return reachback.Refuse(reachback.CodeProtocolError) // none, or a second one
+	} else if ok {
+		c.welcomed = true
+		c.welcome(w)
+		return nil
+	}
+	switch m := m.(type) {
+	case *summonMessage:
+		c.summon(m)
+	case *disconnectMessage:
+		c.handler.Disconnect(m.Session, m.Code)
+	case *restartingMessage:
+		now := time.Now()
+		in := min(time.Duration(max(m.ReconnectInMS, 0))*time.Millisecond, maxPromise)
+		c.redial.notUntil = now.Add(in)
+		c.redial.tryUntil = now.Add(in + min(time.Duration(max(m.TryForMS, 0))*time.Millisecond, maxPromise))
+	case *appMessage:
+		c.appMessage(m)
+	}
+	return nil
+}
+
+func (c *agentChannel) welcome(w *welcomeMessage) {
+	a := c.agent
+	if w.Duplicate {
+		a.log().Error("another machine runs with this host's identity; until it stops neither gets users",
+			"host", w.Host, "code", reachback.CodeDuplicateHost)
+	}
+	a.log().Info("control channel stands", "server", a.Server, "host", w.Host, "name", w.Name, "pool", w.Pool, "epoch", w.Epoch)
+	c.handler.Welcome(&Welcome{Host: w.Host, Name: w.Name, Pool: w.Pool, Epoch: w.Epoch, Duplicate: w.Duplicate})
+	for _, k := range w.Kills {
+		c.handler.Disconnect(k.Session, k.Code)
+	}
+	// The report and the changes after it are queued in one go, so that no
+	// change can be overtaken by an older state.
+	a.mu.Lock()
+	live := c.handler.Sessions()
+	report := &sessionsMessage{Full: true, Sessions: live}
+	if len(live) > maxReported {
+		// Said in full it would not fit. Those left out stay as they are.
+		report = &sessionsMessage{Sessions: live[:maxReported]}
+	}
+	if report.Sessions == nil {
+		report.Sessions = []SessionReport{}
+	}
+	c.send(report)
+	if a.draining {
+		c.send(&drainMessage{On: true})
+	}
+	for len(a.changes) > 0 {
+		n := min(len(a.changes), maxReported)
+		c.send(&sessionsMessage{Sessions: a.changes[:n]})
+		a.changes = a.changes[n:]
+	}
+	a.changes = nil
+	a.current = c
+	a.mu.Unlock()
+	c.wg.Go(c.renewals)
+}
+
+// summon has the handler answer a summon, beside the reader.
+func (c *agentChannel) summon(m *summonMessage) {
+	select {
+	case c.summons <- struct{}{}:
+	default:
+		c.refuse(m.ID, reachback.Refuse(reachback.CodeTooManyWaiting))
+		return
+	}
+	c.wg.Go(func() {
+		defer func() { <-c.summons }()
+		ctx, cancel := context.WithTimeoutCause(c.ctx, acceptWithin, reachback.Refuse(reachback.CodeHostTimeout))
+		defer cancel()
+		if err := c.handler.Summon(ctx, m.summon()); err != nil {
+			c.agent.log().Warn("summon refused", "session", m.Session, "correlation_id", m.CorrelationID, "err", err)
+			c.refuse(m.ID, hostRefusal(err))
+			return
+		}
+		c.send(&acceptMessage{header{Re: m.ID}})
+	})
+}
+
+// hostRefusal is what the broker hears of a handler's error.
+func hostRefusal(err error) *reachback.Error {
+	if e, ok := errors.AsType[*reachback.Error](err); ok {
+		return e
+	}
+	return reachback.Refuse(reachback.CodeHostRefused)
+}
+
+func (c *agentChannel) refuse(id uint64, e *reachback.Error) {
+	c.send(&refuseMessage{header: header{Re: id}, Code: e.Code, Message: e.Message})
+}
+
+func (c *agentChannel) appMessage(m *appMessage) {
+	if c.agent.OnMessage == nil {
+		c.refuse(m.ID, reachback.Refuse(reachback.CodeNoHandler))
+		return
+	}
+	select {
+	case c.messages <- struct{}{}:
+	default:
+		c.refuse(m.ID, reachback.Refuse(reachback.CodeRateLimited))
+		return
+	}
+	c.wg.Go(func() {
+		defer func() { <-c.messages }()
+		got, err := c.agent.OnMessage(c.ctx, &Message{m.Topic, m.Body})
+		if err != nil {
+			c.refuse(m.ID, reachback.AsError(err))
+			return
+		}
+		if got == nil {
+			got = &Message{}
+		}
+		if err := c.send(&appMessage{header{Re: m.ID}, got.Topic, got.Body}); err != nil {
+			c.refuse(m.ID, reachback.AsError(err))
+		}
+	})
+}
+
+// renewals asks for the next certificate when two thirds of this one's life are
+// over, until the channel ends.
+func (c *agentChannel) renewals() {
+	id := c.agent.Identity
+	for {
+		leaf := id.Certificate().Leaf
+		life := leaf.NotAfter.Sub(leaf.NotBefore)
+		wait := time.Until(leaf.NotBefore.Add(life * 2 / 3))
+		if wait <= 0 {
+			// Also after a success, for a clock that runs ahead would ask
+			// again at once.
+			wait = renewRetry + rand.N(renewRetry/4)
+			if err := c.renew(); err != nil {
+				c.agent.log().Error("identity certificate not renewed", "not_after", leaf.NotAfter, "retry_in", wait, "err", err)
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-c.ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *agentChannel) renew() error {
+	ctx, cancel := context.WithTimeout(c.ctx, attemptWithin)
+	defer cancel()
+	csr, err := c.agent.Identity.csr()
+	if err != nil {
+		return err
+	}
+	got, err := c.request(ctx, &renewMessage{CSR: csr})
+	if err != nil {
+		return err
+	}
+	m, ok := got.(*renewMessage)
+	if !ok {
+		return reachback.Refuse(reachback.CodeProtocolError)
+	}
+	if err := c.agent.Identity.store(m.Certificate); err != nil {
+		return err
+	}
+	c.agent.log().Info("identity certificate renewed")
+	return nil
+}

@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+)
+
+const (
+	// The wait before attempt n is anywhere between nothing and
+	// backoffBase·2ⁿ, backoffMost at most. A channel that stood for stableAfter
+	// starts the count again.
+	backoffBase = 500 * time.Millisecond
+	backoffMost = 30 * time.Second
+	stableAfter = 30 * time.Second
+
+	// While a broker that restarts is expected back, attempts are at most
+	// tryForMost apart; it cannot name a time longer than maxPromise.
+	tryForMost = 2 * time.Second
+	maxPromise = 5 * time.Minute
+
+	// A superseded agent waits this long, and up to half as long again. It may
+	// be the older of two machines with one identity: they then replace each
+	// other often enough to be found out, and no more often.
+	supersededWait = 10 * time.Second
+
+	attemptWithin = 20 * time.Second
+)
+
+// final are the refusals after which no other attempt can succeed.
+var final = []reachback.Code{
+	reachback.CodeHostRevoked, reachback.CodeHostUnknown, reachback.CodeWrongRole, reachback.CodeVersionUnsupported,
+	reachback.CodeCertificateMissing, reachback.CodeCertificateInvalid, reachback.CodeCertificateExpired,
+}
+
+// finalAtFirst are those that mean a wrong setting as long as no channel has
+// ever stood; later they may pass.
+var finalAtFirst = []reachback.Code{
+	reachback.CodeBadRequest, reachback.CodeNotFound, reachback.CodeProtocolError, reachback.CodeCertificateUntrusted,
+}
+
+// Run keeps a control channel until ctx ends, whose cause it returns, or the
+// broker refuses for good. It redials with jitter. One Run at a time.
+func (a *Agent) Run(ctx context.Context, h Handler) error {
+	r := &redial{}
+	for {
+		began := time.Now()
+		welcomed, err := a.attempt(ctx, h, r)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if welcomed {
+			r.welcomed = true
+			if time.Since(began) >= stableAfter {
+				r.failures = 0
+			}
+		}
+		code := reachback.CodeOf(err)
+		if slices.Contains(final, code) || !r.welcomed && slices.Contains(finalAtFirst, code) {
+			return err
+		}
+		wait := r.next(code, time.Now())
+		a.log().Warn("control channel lost", "server", a.Server, "err", err, "retry_in", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// redial is what Run remembers from one attempt to the next.
+type redial struct {
+	welcomed bool
+	failures int
+	notUntil time.Time // a restarting broker asked for it
+	tryUntil time.Time // and promised to be back by then
+}
+
+// next returns how long to wait before the next attempt.
+func (r *redial) next(code reachback.Code, now time.Time) time.Duration {
+	most := min(backoffBase<<min(r.failures, 10), backoffMost)
+	r.failures++
+	switch {
+	case code == reachback.CodeDuplicateHost:
+		return backoffMost + rand.N(backoffMost/2)
+	case code == reachback.CodeSuperseded:
+		return supersededWait + rand.N(supersededWait/2)
+	case now.Before(r.notUntil):
+		r.failures = 0
+		return r.notUntil.Sub(now)
+	case now.Before(r.tryUntil):
+		most = min(most, tryForMost)
+	}
+	return rand.N(most)
+}
+
+// attempt opens one control channel and serves it to its end.
+func (a *Agent) attempt(ctx context.Context, h Handler, r *redial) (welcomed bool, err error) {
+	cert := a.Identity.Certificate()
+	if cert == nil {
+		return false, reachback.Refuse(reachback.CodeCertificateMissing)
+	}
+	dctx, cancel := context.WithTimeoutCause(ctx, attemptWithin, reachback.Refuse(reachback.CodeBrokerUnreachable))
+	defer cancel()
+	conn, err := a.dialer().Upgrade(dctx, a.Server, carrier.PathControl, nil, cert, reachback.CodeBrokerUnreachable)
+	if err != nil {
+		return false, err
+	}
+	c := &agentChannel{
+		channel: newChannel(conn), agent: a, handler: h, redial: r,
+		summons: make(chan struct{}, maxSummons), messages: make(chan struct{}, maxAppMessages),
+	}
+	stop := context.AfterFunc(ctx, func() { c.end(reachback.Refuse(reachback.CodeClosed), true) })
+	defer stop()
+	err = c.serve()
+	return c.welcomed, err
+}
+
+// Send sends an application's message to the broker and returns the answer.
+func (a *Agent) Send(ctx context.Context, m *Message) (*Message, error) {
+	a.mu.Lock()
+	c := a.current
+	a.mu.Unlock()
+	if c == nil {
+		return nil, reachback.Refuse(reachback.CodeBrokerUnreachable)
+	}
+	return c.sendApp(ctx, m)
+}
+
+// maxChanges is how many changes of sessions wait for a channel. The oldest are
+// dropped; the full report after the next welcome corrects what they said.
+const maxChanges = 1024
+
+// Report queues a change of a session for the broker.
+func (a *Agent) Report(r SessionReport) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.current == nil {
+		if len(a.changes) >= maxChanges {
+			a.changes = slices.Delete(a.changes, 0, 1)
+		}
+		a.changes = append(a.changes, r)
+		return
+	}
+	a.current.send(&sessionsMessage{Sessions: []SessionReport{r}})
+}
+
+// Drain tells the broker, now and after each welcome, to send no new users, or
+// to send them again.
+func (a *Agent) Drain(on bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.draining = on
+	if a.current != nil {
+		a.current.send(&drainMessage{On: on})
+	}
+}

@@ -1,0 +1,274 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+)
+
+const (
+	// Heartbeat is how often each end of a control channel sends a ping, and
+	// DeadAfter how long a silent peer is believed.
+	Heartbeat = 10 * time.Second
+	DeadAfter = 25 * time.Second
+
+	// queueLength is how many messages may wait for a channel's writer. Who
+	// takes them more slowly loses the channel.
+	queueLength = 64
+	// writeWithin bounds the writing of one message, closeWithin that of the last.
+	writeWithin = 10 * time.Second
+	closeWithin = time.Second
+	// maxRequests is how many answers a channel waits for at once.
+	maxRequests = 1024
+)
+
+// A channel is one end of a control channel after its 101. The goroutine in run
+// reads, one more writes; run waits for it. Everything else queues.
+type channel struct {
+	conn *carrier.Conn
+	out  chan []byte // never closed
+
+	// ctx ends with the channel, and its cause says why.
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	readDone chan struct{} // closed by run when nobody reads any more
+
+	mu      sync.Mutex
+	last    []byte // written before the connection is closed
+	answers map[uint64]chan message
+	lastID  uint64
+
+	overflowed atomic.Bool // the queue was full
+}
+
+func newChannel(c *carrier.Conn) *channel {
+	ch := &channel{conn: c, out: make(chan []byte, queueLength), readDone: make(chan struct{})}
+	ch.ctx, ch.cancel = context.WithCancelCause(context.Background())
+	return ch
+}
+
+// run reads messages and passes each to handle, until the channel ends, and
+// returns why; the peer's close is the *reachback.Error that it named. first is
+// how long the first message may take.
+func (c *channel) run(first time.Duration, handle func(message) error) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.write()
+	}()
+	c.read(first, handle)
+	close(c.readDone)
+	<-done
+	return context.Cause(c.ctx)
+}
+
+func (c *channel) read(patience time.Duration, handle func(message) error) {
+	for {
+		// One deadline for a whole message: a byte now and then is no life.
+		c.conn.SetReadDeadline(time.Now().Add(patience))
+		b, err := readMessage(c.conn)
+		if err != nil {
+			c.end(readError(err), told(err))
+			return
+		}
+		if c.ctx.Err() != nil {
+			continue // until the peer has read the last message and left
+		}
+		patience = DeadAfter
+		m, err := parseMessage(b)
+		if err == nil && m != nil {
+			err = c.dispatch(m, handle)
+		}
+		if err != nil {
+			c.end(err, told(err))
+		}
+	}
+}
+
+// told reports whether the peer can still be told why the channel ends.
+func told(err error) bool {
+	_, refused := errors.AsType[*reachback.Error](err)
+	return refused || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func readError(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return reachback.Refuse(reachback.CodeHeartbeatLost)
+	case err == io.EOF:
+		return errPeerLeft
+	}
+	return err
+}
+
+var errPeerLeft = errors.New("the peer closed the control channel")
+
+// dispatch handles what is alike at both ends, and passes on the rest.
+func (c *channel) dispatch(m message, handle func(message) error) error {
+	switch m := m.(type) {
+	case *pingMessage:
+		c.send(&pongMessage{header{Re: m.ID}})
+		return nil
+	case *pongMessage:
+		return nil
+	case *closeMessage:
+		c.end(&reachback.Error{Code: m.Code, Message: m.Code.Text()}, false)
+		return nil
+	}
+	if re := m.head().Re; re != 0 {
+		c.mu.Lock()
+		answer := c.answers[re]
+		delete(c.answers, re)
+		c.mu.Unlock()
+		if answer != nil {
+			answer <- m // has room for one
+		}
+		return nil // nobody waits for a late answer
+	}
+	return handle(m)
+}
+
+func (c *channel) write() {
+	beat := time.NewTicker(Heartbeat)
+	defer beat.Stop()
+	defer c.conn.Abort()
+	ping, _ := appendMessage(nil, &pingMessage{}) // cannot fail
+	for {
+		var b []byte
+		select {
+		case <-c.ctx.Done():
+			c.writeLast()
+			return
+		case b = <-c.out:
+		case <-beat.C:
+			b = ping
+		}
+		c.conn.SetWriteDeadline(time.Now().Add(writeWithin))
+		if c.ctx.Err() != nil { // its shorter deadline may have been overwritten
+			continue
+		}
+		if _, err := c.conn.Write(b); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = reachback.Refuse(reachback.CodeHeartbeatLost)
+			}
+			c.end(err, false)
+			return
+		}
+	}
+}
+
+// writeLast writes what waits, then the last message, in a bounded time, and gives
+// the peer as long to leave.
+func (c *channel) writeLast() {
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	if last == nil {
+		return
+	}
+	c.conn.SetWriteDeadline(time.Now().Add(closeWithin))
+	for {
+		select {
+		case b := <-c.out:
+			if _, err := c.conn.Write(b); err != nil {
+				return
+			}
+			continue
+		default:
+		}
+		break
+	}
+	if _, err := c.conn.Write(last); err != nil {
+		return
+	}
+	c.conn.CloseWrite()
+	// To close a connection with unread bytes would reset it, and the peer
+	// could lose what it was told.
+	patience := time.NewTimer(closeWithin)
+	defer patience.Stop()
+	select {
+	case <-c.readDone:
+	case <-patience.C:
+	}
+}
+
+// end ends the channel for that reason; the first one counts. With tell the peer
+// gets it in a close message.
+func (c *channel) end(cause error, tell bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return
+	}
+	if tell {
+		e := reachback.AsError(cause)
+		c.last, _ = appendMessage(nil, &closeMessage{Code: e.Code, Message: e.Message})
+	}
+	c.conn.SetWriteDeadline(time.Now().Add(closeWithin))
+	c.cancel(cause)
+}
+
+// send queues a message. A full queue ends the channel.
+func (c *channel) send(m message) error {
+	b, err := appendMessage(nil, m)
+	if err != nil {
+		return err
+	}
+	if c.ctx.Err() != nil {
+		return net.ErrClosed
+	}
+	select {
+	case c.out <- b:
+		return nil
+	default:
+		c.overflowed.Store(true)
+		err := reachback.Refuse(reachback.CodeStalled)
+		c.end(err, false)
+		return err
+	}
+}
+
+// request sends m and waits for its answer.
+func (c *channel) request(ctx context.Context, m message) (message, error) {
+	answer := make(chan message, 1)
+	c.mu.Lock()
+	if len(c.answers) >= maxRequests {
+		c.mu.Unlock()
+		return nil, reachback.Refuse(reachback.CodeTooManyWaiting)
+	}
+	if c.answers == nil {
+		c.answers = make(map[uint64]chan message)
+	}
+	c.lastID++
+	id := c.lastID
+	c.answers[id] = answer
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.answers, id)
+		c.mu.Unlock()
+	}()
+	m.head().ID = id
+	if err := c.send(m); err != nil {
+		return nil, err
+	}
+	select {
+	case got := <-answer:
+		if r, ok := got.(*refuseMessage); ok {
+			return nil, &reachback.Error{Code: r.Code, Message: r.Code.Text()}
+		}
+		return got, nil
+	case <-c.ctx.Done():
+		return nil, reachback.Refuse(reachback.CodeHostNotConnected)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

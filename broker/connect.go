@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/token"
+)
+
+// Authenticate returns the user of the request's bearer token.
+func (b *Broker) Authenticate(r *http.Request) (*reachback.User, error) {
+	if err := carrier.Single(r.Header, "Authorization"); err != nil {
+		return nil, err
+	}
+	t := carrier.Bearer(r.Header)
+	switch {
+	case t == "":
+		return nil, reachback.Refuse(reachback.CodeTokenMissing)
+	case len(t) > token.MaxLen, b.Verifier == nil:
+		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
+	}
+	return b.Verifier.Verify(r.Context(), t)
+}
+
+// Resources returns what is assigned to the user, by title.
+func (b *Broker) Resources(ctx context.Context, u *reachback.User) ([]reachback.Resource, error) {
+	b.start()
+	return b.dir.Resources(ctx, u)
+}
+
+// JWKS returns the public keys of tokens and grants as a JSON Web Key Set.
+func (b *Broker) JWKS(context.Context) ([]byte, error) { return b.Keys.JWKS() }
+
+// Connect issues a connection token for a resource that is assigned to the user;
+// key is the thumbprint of the client's key, all zero for a raw call.
+func (b *Broker) Connect(ctx context.Context, u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {
+	b.start()
+	correlation := randomID(16)
+	conn, err := b.connect(ctx, u, resource, key, correlation)
+	log := b.log().With("correlation_id", correlation, "user", u.Subject, "tenant", u.Tenant, "resource", clip(resource))
+	if err != nil {
+		b.counters.refused(reachback.CodeOf(err))
+		log.Warn("connect refused", "err", err)
+		e := *reachback.AsError(err)
+		if e.Code == reachback.CodeNotAssigned { // what exists is not for him to know
+			e = *reachback.Refuse(reachback.CodeResourceNotFound)
+		}
+		e.CorrelationID = correlation
+		return nil, &e
+	}
+	log.Info("connect", "raw", key == [32]byte{})
+	return conn, nil
+}
+
+func (b *Broker) connect(ctx context.Context, u *reachback.User, resource string, key [32]byte, correlation string) (*reachback.Connection, error) {
+	a, err := b.dir.Assigned(ctx, u, resource)
+	if err != nil {
+		return nil, err
+	}
+	raw := key == [32]byte{}
+	if raw && !a.Policy.Raw {
+		return nil, reachback.Refuse(reachback.CodeRawNotAllowed)
+	}
+	id, err := b.dir.NewTokenID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	kid, priv := b.Keys.signer(now)
+	t, err := token.SignConnection(kid, priv, &token.Connection{
+		ID: id, User: *u, Resource: resource, ClientKey: key, CorrelationID: correlation,
+	}, now)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := b.Keys.JWKS()
+	if err != nil {
+		return nil, err
+	}
+	return &reachback.Connection{Gateways: slices.Clone(b.Gateways), Token: t, Keys: keys, CorrelationID: correlation}, nil
+}

@@ -1,0 +1,63 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/relay"
+)
+
+// eventQueue is how many events may wait to be taken down. An event that finds no
+// room is dropped and counted; the host's own report corrects the record.
+const eventQueue = 4096
+
+// Report implements [relay.Orchestrator].
+func (b *Broker) Report(e relay.Event) {
+	b.start()
+	select {
+	case b.events <- e:
+	default:
+		b.counters.droppedEvents.Add(1)
+	}
+}
+
+// takeEvents takes the events down in their order, until the broker is closed.
+func (b *Broker) takeEvents() {
+	for {
+		select {
+		case e := <-b.events:
+			b.take(e)
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *Broker) take(e relay.Event) {
+	var err error
+	switch e.Kind {
+	case relay.EventJoined:
+		err = b.dir.Joined(b.ctx, e.Session, e.Call)
+	case relay.EventEnded, relay.EventFailed:
+		err = b.dir.Left(b.ctx, e.Session, e.Call)
+	}
+	if err != nil && context.Cause(b.ctx) == nil {
+		b.log().Error("event lost", "session", e.Session, "err", err)
+	}
+	b.log().Info("call "+string(e.Kind), "call", e.Call, "session", e.Session, "host", e.Host,
+		"correlation_id", e.CorrelationID, "code", e.Code, "duration", e.Duration, "to_host", e.ToHost, "to_client", e.ToClient)
+}
+
+// counters are the running numbers behind [Stats].
+type counters struct {
+	codes           codeCounter
+	permitted       counter
+	superseded      counter
+	overflows       counter
+	unknownSessions counter
+	droppedEvents   counter
+	enrolled        counter
+	renewed         counter
+}
+
+func (c *counters) refused(code reachback.Code) { c.codes.add(code) }

@@ -1,0 +1,219 @@
+package broker
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback/internal/durable"
+	"github.com/reachback/reachback/internal/identity"
+)
+
+// maxIdentity bounds an identity file.
+const maxIdentity = 64 << 10
+
+// An Identity is a host's key with its certificates, kept in one file: PEM, the
+// private key (PKCS #8) and, once enrolled, the identity certificate. It may be
+// used concurrently.
+type Identity struct {
+	path    string            // empty: in memory only
+	key     *ecdsa.PrivateKey // immutable
+	session *tls.Certificate  // immutable
+
+	mu   sync.Mutex
+	host string
+	cert *tls.Certificate // replaced, never changed
+}
+
+// OpenIdentity reads the identity at path, and makes a key there if there is
+// none. The file is for its owner only, and for one process at a time; who may
+// run twice holds a lock beside it.
+func OpenIdentity(path string) (*Identity, error) {
+	data, err := readBounded(path, maxIdentity)
+	if errors.Is(err, fs.ErrNotExist) {
+		i, err := NewIdentity()
+		if err != nil {
+			return nil, err
+		}
+		i.path = path
+		return i, i.write(nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("broker: identity: %w", err)
+	}
+	i, err := parseIdentity(data)
+	if err != nil {
+		return nil, fmt.Errorf("broker: identity %s: %w", path, err)
+	}
+	i.path = path
+	return i, nil
+}
+
+// NewIdentity makes a key that is kept in memory only.
+func NewIdentity() (*Identity, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return newIdentity(key)
+}
+
+func newIdentity(key *ecdsa.PrivateKey) (*Identity, error) {
+	session, err := selfSigned(key, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &Identity{key: key, session: session}, nil
+}
+
+// selfSigned makes the certificate of the inner TLS. Who accepts it looks at its
+// key alone, so it has no end.
+func selfSigned(key *ecdsa.PrivateKey, now time.Time) (*tls.Certificate, error) {
+	tmpl, err := template("reachback session", now, authorityLife)
+	if err != nil {
+		return nil, err
+	}
+	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
+	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+func parseIdentity(data []byte) (*Identity, error) {
+	block, rest := pem.Decode(data)
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, errors.New("it does not begin with a private key; is it another file?")
+	}
+	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("the private key is damaged: %w", err)
+	}
+	key, ok := k.(*ecdsa.PrivateKey)
+	if !ok || key.Curve != elliptic.P256() {
+		return nil, errors.New("the private key is not on P-256")
+	}
+	i, err := newIdentity(key)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(rest)) == 0 {
+		return i, nil
+	}
+	block, rest = pem.Decode(rest)
+	if block == nil || block.Type != "CERTIFICATE" || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, errors.New("what follows the private key is not one certificate")
+	}
+	if err := i.use(block.Bytes); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// check parses a certificate and makes sure that it is for this key and a host.
+func (i *Identity) check(der []byte) (string, *tls.Certificate, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return "", nil, fmt.Errorf("the certificate is damaged: %w", err)
+	}
+	if !i.key.PublicKey.Equal(cert.PublicKey) {
+		return "", nil, errors.New("the certificate is for another key")
+	}
+	host, err := identity.HostID(cert)
+	if err != nil {
+		return "", nil, fmt.Errorf("the certificate is not a host's: %w", err)
+	}
+	return host, &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: i.key, Leaf: cert}, nil
+}
+
+func (i *Identity) use(der []byte) error {
+	host, cert, err := i.check(der)
+	if err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.host, i.cert = host, cert
+	return nil
+}
+
+// store keeps a new certificate, in the file first.
+func (i *Identity) store(der []byte) error {
+	if _, _, err := i.check(der); err != nil {
+		return fmt.Errorf("broker: identity: %w", err)
+	}
+	if err := i.write(der); err != nil {
+		return err
+	}
+	return i.use(der)
+}
+
+func (i *Identity) write(cert []byte) error {
+	if i.path == "" {
+		return nil
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(i.key)
+	if err != nil {
+		return err
+	}
+	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	if cert != nil {
+		data = append(data, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...)
+	}
+	if err := durable.WriteFile(i.path, data); err != nil {
+		return fmt.Errorf("broker: identity: %w", err)
+	}
+	return nil
+}
+
+// Host returns the id, "" before enrolment.
+func (i *Identity) Host() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.host
+}
+
+// Certificate is the identity certificate as of now, nil before enrolment. It is
+// not to be changed.
+func (i *Identity) Certificate() *tls.Certificate {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.cert
+}
+
+// SessionCertificate is the self-signed certificate of the inner TLS, for the
+// same key. It is not to be changed.
+func (i *Identity) SessionCertificate() *tls.Certificate { return i.session }
+
+// csr is a request for a certificate for the key.
+func (i *Identity) csr() ([]byte, error) {
+	return x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, i.key)
+}
+
+// readBounded reads a file that is at most that long.
+func readBounded(path string, most int64) ([]byte, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if fi.Size() > most {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, most)
+	}
+	return os.ReadFile(path)
+}

@@ -1,0 +1,94 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/relay"
+)
+
+// pollKills is how often a broker looks for kills that another one has written.
+const pollKills = 2 * time.Second
+
+// Kill ends a session at its gateway and its host, and refuses its token.
+func (b *Broker) Kill(ctx context.Context, session string) error {
+	b.start()
+	if err := b.dir.Kill(ctx, session, reachback.CodeKilled); err != nil {
+		return err
+	}
+	b.log().Info("session killed", "session", session)
+	b.nudge()
+	return nil
+}
+
+// RevokeHost withdraws a host's identity and ends its channel, legs and sessions.
+func (b *Broker) RevokeHost(ctx context.Context, host string) error {
+	b.start()
+	if err := b.dir.RevokeHost(ctx, host); err != nil {
+		return err
+	}
+	b.log().Info("host revoked", "host", host)
+	b.enforce(Kill{Kill: relay.Kill{Host: host, Code: reachback.CodeHostRevoked}})
+	b.nudge()
+	return nil
+}
+
+// nudge wakes those who follow the kills.
+func (b *Broker) nudge() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.nudged)
+	b.nudged = make(chan struct{})
+}
+
+// Watch implements [relay.Orchestrator].
+func (b *Broker) Watch(ctx context.Context, f func(relay.Kill)) error {
+	b.start()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer context.AfterFunc(b.ctx, func() { cancel(reachback.Refuse(reachback.CodeDraining)) })()
+	return b.follow(ctx, 0, func(k Kill) { f(k.Kill) })
+}
+
+// follow calls f for each kill with a revision over after, until ctx ends.
+func (b *Broker) follow(ctx context.Context, after uint64, f func(Kill)) error {
+	poll := time.NewTicker(pollKills)
+	defer poll.Stop()
+	for {
+		// Taken before the look, so that no nudge is missed.
+		b.mu.Lock()
+		nudged := b.nudged
+		b.mu.Unlock()
+		kills, err := b.dir.Kills(ctx, after)
+		if err != nil && ctx.Err() == nil {
+			b.log().Error("kills not read", "err", err)
+		}
+		for _, k := range kills {
+			f(k)
+			after = k.Revision
+		}
+		select {
+		case <-nudged:
+		case <-poll.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// enforce does the broker's own part of a kill.
+func (b *Broker) enforce(k Kill) {
+	if k.Host != "" {
+		b.mu.Lock()
+		b.revoked[k.Host] = true
+		c := b.channels[k.Host]
+		b.mu.Unlock()
+		if c != nil {
+			c.end(reachback.Refuse(reachback.CodeHostRevoked), true)
+		}
+		return
+	}
+	if c := b.channel(k.On); c != nil {
+		c.send(&disconnectMessage{Session: k.Session, Code: k.Code})
+	}
+}

@@ -1,0 +1,201 @@
+package broker
+
+import (
+	"encoding/json"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/relay"
+)
+
+// Version is the version of the control channel that this package speaks.
+const Version = 1
+
+// A message is one of the types below, by pointer. Which end sends which stands
+// in SPEC.md, section 5.
+type message interface {
+	head() *header
+	kind() string
+}
+
+// A header is what every message begins with. A message with ID wants an answer,
+// whose Re is that ID.
+type header struct {
+	Type string `json:"type"`
+	ID   uint64 `json:"id,omitempty"`
+	Re   uint64 `json:"re,omitempty"`
+}
+
+func (h *header) head() *header { return h }
+
+type helloMessage struct {
+	header
+	Versions []int  `json:"versions"`
+	Agent    string `json:"agent,omitempty"` // name and version of the program, for the log
+	OS       string `json:"os,omitempty"`
+}
+
+type welcomeMessage struct {
+	header
+	Version     int           `json:"version"`
+	Host        string        `json:"host"`
+	Name        string        `json:"name"`
+	Pool        string        `json:"pool"`
+	Epoch       uint64        `json:"epoch"`
+	HeartbeatMS int64         `json:"heartbeat_ms"`
+	DeadMS      int64         `json:"dead_ms"`
+	Duplicate   bool          `json:"duplicate,omitempty"`
+	Kills       []killedEntry `json:"kills,omitempty"`
+}
+
+type killedEntry struct {
+	Session string         `json:"session"`
+	Code    reachback.Code `json:"code"`
+}
+
+type pingMessage struct{ header }
+
+type pongMessage struct{ header }
+
+type summonMessage struct {
+	header
+	Call          string           `json:"call"`
+	Ticket        string           `json:"ticket"`
+	Gateway       string           `json:"gateway"`
+	Session       string           `json:"session"`
+	CorrelationID string           `json:"correlation_id"`
+	User          string           `json:"user"`
+	Tenant        string           `json:"tenant,omitempty"`
+	Resource      string           `json:"resource"`
+	ClientKey     *Thumbprint      `json:"client_key,omitempty"`
+	Raw           bool             `json:"raw,omitempty"`
+	Policy        reachback.Policy `json:"policy"`
+}
+
+func newSummonMessage(s *Summon) *summonMessage {
+	m := &summonMessage{
+		Call: s.Call, Ticket: ticketText(s.Ticket), Gateway: s.Gateway, Session: s.Session, CorrelationID: s.CorrelationID,
+		User: s.User, Tenant: s.Tenant, Resource: s.Resource, Raw: s.Raw, Policy: s.Policy,
+	}
+	if s.ClientKey != [32]byte{} {
+		key := Thumbprint(s.ClientKey)
+		m.ClientKey = &key
+	}
+	return m
+}
+
+func (m *summonMessage) summon() *Summon {
+	s := &Summon{
+		Call: m.Call, Ticket: relay.Ticket(m.Ticket), Gateway: m.Gateway, Session: m.Session, CorrelationID: m.CorrelationID,
+		User: m.User, Tenant: m.Tenant, Resource: m.Resource, Raw: m.Raw, Policy: m.Policy,
+	}
+	if m.ClientKey != nil {
+		s.ClientKey = *m.ClientKey
+	}
+	return s
+}
+
+// ticketText is the one place where a ticket becomes text that is not redacted.
+func ticketText(t relay.Ticket) string { return string(t) }
+
+type acceptMessage struct{ header }
+
+// A refuseMessage answers a summon, a renew or a message.
+type refuseMessage struct {
+	header
+	Code    reachback.Code `json:"code"`
+	Message string         `json:"message,omitempty"`
+}
+
+type sessionsMessage struct {
+	header
+	Full     bool            `json:"full,omitempty"`
+	Sessions []SessionReport `json:"sessions"`
+}
+
+type drainMessage struct {
+	header
+	On bool `json:"on"`
+}
+
+type disconnectMessage struct {
+	header
+	Session string         `json:"session"`
+	Code    reachback.Code `json:"code"`
+}
+
+// A renewMessage asks with a request for a certificate, and answers with one.
+type renewMessage struct {
+	header
+	CSR         []byte `json:"csr,omitempty"`
+	Certificate []byte `json:"certificate,omitempty"`
+}
+
+type restartingMessage struct {
+	header
+	ReconnectInMS int64 `json:"reconnect_in_ms"`
+	TryForMS      int64 `json:"try_for_ms"`
+}
+
+// A closeMessage is the last one on a channel and says why it ends.
+type closeMessage struct {
+	header
+	Code    reachback.Code `json:"code"`
+	Message string         `json:"message,omitempty"`
+}
+
+// An appMessage is an application's, in both directions, and its answer.
+type appMessage struct {
+	header
+	Topic string          `json:"topic,omitempty"`
+	Body  json.RawMessage `json:"body,omitempty"`
+}
+
+func (*helloMessage) kind() string      { return "hello" }
+func (*welcomeMessage) kind() string    { return "welcome" }
+func (*pingMessage) kind() string       { return "ping" }
+func (*pongMessage) kind() string       { return "pong" }
+func (*summonMessage) kind() string     { return "summon" }
+func (*acceptMessage) kind() string     { return "accept" }
+func (*refuseMessage) kind() string     { return "refuse" }
+func (*sessionsMessage) kind() string   { return "sessions" }
+func (*drainMessage) kind() string      { return "drain" }
+func (*disconnectMessage) kind() string { return "disconnect" }
+func (*renewMessage) kind() string      { return "renew" }
+func (*restartingMessage) kind() string { return "restarting" }
+func (*closeMessage) kind() string      { return "close" }
+func (*appMessage) kind() string        { return "message" }
+
+// newMessage returns an empty message of the type, nil of an unknown one.
+func newMessage(kind string) message {
+	switch kind {
+	case "hello":
+		return &helloMessage{}
+	case "welcome":
+		return &welcomeMessage{}
+	case "ping":
+		return &pingMessage{}
+	case "pong":
+		return &pongMessage{}
+	case "summon":
+		return &summonMessage{}
+	case "accept":
+		return &acceptMessage{}
+	case "refuse":
+		return &refuseMessage{}
+	case "sessions":
+		return &sessionsMessage{}
+	case "drain":
+		return &drainMessage{}
+	case "disconnect":
+		return &disconnectMessage{}
+	case "renew":
+		return &renewMessage{}
+	case "restarting":
+		return &restartingMessage{}
+	case "close":
+		return &closeMessage{}
+	case "message":
+		return &appMessage{}
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/token"
+	"github.com/reachback/reachback/relay"
+)
+
+const (
+	// acceptWithin is how long a summoned host may take to accept.
+	acceptWithin = 3 * time.Second
+	// callWithin bounds a call whose relay set no bound.
+	callWithin = 15 * time.Second
+	// keepDecision is how long a decided call is remembered.
+	keepDecision = time.Minute
+	// A host that was picked and whose channel is just being replaced is
+	// picked again after betweenChannels, channelTries times at most.
+	betweenChannels = 100 * time.Millisecond
+	channelTries    = 10
+)
+
+// A decision is the one answer to all requests for a call.
+type decision struct {
+	call relay.Call // as first asked
+	done chan struct{}
+	// Set before done is closed.
+	permit *relay.Permit
+	err    error
+}
+
+// Orchestrate implements [relay.Orchestrator].
+func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit, error) {
+	b.start()
+	b.mu.Lock()
+	if b.closing {
+		b.mu.Unlock()
+		return nil, reachback.Refuse(reachback.CodeDraining)
+	}
+	d := b.calls[c.ID]
+	if d == nil {
+		d = &decision{call: *c, done: make(chan struct{})}
+		b.calls[c.ID] = d
+		// The decision outlives this request, because another one with
+		// the same id may wait for it; its own bound is the same.
+		deadline := time.Now().Add(callWithin)
+		if t, ok := ctx.Deadline(); ok {
+			deadline = t
+		}
+		b.wg.Go(func() { b.decide(d, deadline) })
+	}
+	b.mu.Unlock()
+	// Who knows the id of a call still learns nothing about it without its secrets.
+	if d.call.Token != c.Token || d.call.Ticket != c.Ticket || d.call.Gateway != c.Gateway || d.call.Raw != c.Raw || d.call.Nonce != c.Nonce {
+		return nil, reachback.Refuse(reachback.CodeBadRequest)
+	}
+	select {
+	case <-d.done:
+		return d.permit, d.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// decide makes the decision, in a goroutine of its own, and has it forgotten later.
+func (b *Broker) decide(d *decision, deadline time.Time) {
+	ctx, cancel := context.WithDeadlineCause(b.ctx, deadline, reachback.Refuse(reachback.CodeHostTimeout))
+	defer cancel()
+	began := time.Now()
+	t, err := b.verifyCall(&d.call)
+	if err == nil {
+		d.permit, err = b.permit(ctx, &d.call, t)
+	}
+	log := b.log().With("call", d.call.ID, "gateway", d.call.Gateway, "remote", d.call.Remote, "duration", time.Since(began))
+	if t != nil {
+		log = log.With("correlation_id", t.CorrelationID, "user", t.User.Subject, "tenant", t.User.Tenant, "resource", t.Resource)
+	}
+	if err != nil {
+		b.counters.refused(reachback.CodeOf(err))
+		log.Warn("call refused", "err", err)
+		e := *reachback.AsError(err)
+		if t != nil {
+			e.CorrelationID = t.CorrelationID
+		}
+		d.err = &e
+	} else {
+		b.counters.permitted.Add(1)
+		log.Info("call permitted", "session", d.permit.Session, "host", d.permit.Host)
+	}
+	close(d.done)
+	time.AfterFunc(keepDecision, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.calls, d.call.ID)
+	})
+}
+
+// verifyCall checks a call as if its gateway had checked nothing.
+func (b *Broker) verifyCall(c *relay.Call) (*token.Connection, error) {
+	if !b.gatewayKnown(c.Gateway) {
+		return nil, reachback.Refuse(reachback.CodeGatewayUnknown)
+	}
+	now := time.Now()
+	t, err := token.VerifyConnection(b.Keys.set(now), c.Token, now)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case c.Raw != t.Raw(), !c.Raw && (len(c.Nonce) < 16 || len(c.Nonce) > 64), c.ID == "", c.Ticket == "":
+		return t, reachback.Refuse(reachback.CodeBadRequest)
+	}
+	return t, nil
+}
+
+// permit spends the token and finds a host that accepts. A token stays spent
+// whatever comes after.
+func (b *Broker) permit(ctx context.Context, c *relay.Call, t *token.Connection) (*relay.Permit, error) {
+	err := b.dir.Spend(ctx, &Spending{Token: t.ID, Call: c.ID, Raw: t.Raw(), Address: c.Remote.Addr().Unmap(), Expires: t.Expires})
+	if err != nil {
+		return nil, err
+	}
+	r := &Reservation{
+		User: t.User, Resource: t.Resource, Token: t.ID, Call: c.ID, Raw: t.Raw(), CorrelationID: t.CorrelationID,
+	}
+	var refusals []reachback.Code
+	for tries := 0; ; {
+		s, err := b.dir.Reserve(ctx, r)
+		if err != nil {
+			return nil, outcome(err, refusals)
+		}
+		err = b.summon(ctx, c, t, s)
+		if err == nil {
+			return b.sign(c, t, s)
+		}
+		if rerr := b.dir.Release(context.WithoutCancel(ctx), s.ID); rerr != nil {
+			b.log().Error("session not released", "session", s.ID, "err", rerr)
+		}
+		if ctx.Err() != nil {
+			return nil, outcome(context.Cause(ctx), append(refusals, reachback.CodeHostTimeout))
+		}
+		if errors.Is(err, errNoChannel) && tries < channelTries {
+			tries++
+			select {
+			case <-time.After(betweenChannels):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		b.log().Warn("host did not accept", "host", s.Host, "session", s.ID, "correlation_id", t.CorrelationID, "err", err)
+		refusals = append(refusals, reachback.CodeOf(err))
+		r.Exclude = append(r.Exclude, s.Host)
+	}
+}
+
+// outcome is what a call is told in the end: when hosts were asked, what they all
+// said, rather than that no other host is left.
+func outcome(err error, refusals []reachback.Code) error {
+	if len(refusals) == 0 {
+		return err
+	}
+	first := refusals[0]
+	if slices.ContainsFunc(refusals, func(c reachback.Code) bool { return c != first }) {
+		if slices.Contains(refusals, reachback.CodeHostTimeout) {
+			return reachback.Refuse(reachback.CodeHostTimeout)
+		}
+		return reachback.Refuse(reachback.CodeHostRefused)
+	}
+	return reachback.Refuse(first)
+}
+
+var errNoChannel = errors.New("the host's channel is gone or new")
+
+// summon asks the session's host to answer the call.
+func (b *Broker) summon(ctx context.Context, c *relay.Call, t *token.Connection, s *Session) error {
+	ch := b.channel(s.Host)
+	if ch == nil || ch.epoch != s.Epoch {
+		return errNoChannel
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, acceptWithin, reachback.Refuse(reachback.CodeHostTimeout))
+	defer cancel()
+	got, err := ch.request(ctx, newSummonMessage(&Summon{
+		Call: c.ID, Ticket: c.Ticket, Gateway: c.Gateway, Session: s.ID, CorrelationID: t.CorrelationID,
+		User: t.User.Subject, Tenant: t.User.Tenant, Resource: s.Resource.ID,
+		ClientKey: t.ClientKey, Raw: s.Raw, Policy: s.Policy,
+	}))
+	if err != nil {
+		if ch.ctx.Err() != nil {
+			return errNoChannel
+		}
+		if e, ok := errors.AsType[*reachback.Error](err); ok && e.Code.Text() == "" {
+			return reachback.Refuse(reachback.CodeHostRefused) // a code of its own
+		}
+		return err
+	}
+	if _, ok := got.(*acceptMessage); !ok {
+		return reachback.Refuse(reachback.CodeHostRefused)
+	}
+	return nil
+}
+
+func (b *Broker) sign(c *relay.Call, t *token.Connection, s *Session) (*relay.Permit, error) {
+	now := time.Now()
+	kid, key := b.Keys.signer(now)
+	grant, err := token.SignGrant(kid, key, &reachback.Grant{
+		User: t.User.Subject, Tenant: t.User.Tenant, Resource: s.Resource.ID, Session: s.ID, CorrelationID: t.CorrelationID,
+		Host: s.Host, HostKey: s.HostKey, ClientKey: t.ClientKey, Raw: s.Raw, Policy: s.Policy,
+	}, c.Nonce, now)
+	if err != nil {
+		return nil, err
+	}
+	return &relay.Permit{Session: s.ID, Host: s.Host, Grant: grant}, nil
+}

@@ -1,0 +1,160 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/reachback/reachback"
+)
+
+// Reserve implements [Sessions].
+func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, error) {
+	now := d.begin()
+	defer d.mu.Unlock()
+	res, err := d.assigned(&r.User, r.Resource)
+	if err != nil {
+		return nil, reachback.Refuse(reachback.CodeNotAssigned)
+	}
+	if r.Raw && !res.pool.Raw {
+		return nil, reachback.Refuse(reachback.CodeRawNotAllowed)
+	}
+	if s := d.tokens[r.Token]; s != nil && r.Raw {
+		if s.State == SessionKilled {
+			return nil, reachback.Refuse(reachback.CodeKilled)
+		}
+		if d.reachable(s.Host, r.Exclude, now) {
+			if s.State != SessionActive {
+				d.move(s, SessionPending, now)
+			}
+			s.Epoch = d.hosts[s.Host].epoch
+			return s.copy(), nil
+		}
+	}
+	h, err := d.place(r, res, now)
+	if err != nil {
+		return nil, err
+	}
+	row := d.saved.Hosts[h.id]
+	s := &session{calls: make(map[string]bool), Session: Session{
+		ID: randomID(16), User: r.User, Resource: res.Resource, Policy: res.pool.policy, Host: h.id, HostKey: row.Key,
+		Epoch: h.epoch, Token: r.Token, Raw: r.Raw, CorrelationID: r.CorrelationID,
+	}}
+	d.sessions[s.ID] = s
+	d.tokens[s.Token] = s
+	d.move(s, SessionPending, now)
+	d.desktop(s).used = now
+	return s.copy(), nil
+}
+
+func (s *session) copy() *Session {
+	c := s.Session
+	return &c
+}
+
+// place finds the host for a user and a resource.
+func (d *MemoryDirectory) place(r *Reservation, res *resource, now time.Time) (*hostState, error) {
+	key := desktopKey{r.User.Tenant, res.Resource.Pool, r.User.ID()}
+	if h := d.existing(key, r.Exclude, now); h != nil {
+		return h, nil
+	}
+	if res.pool.Kind == PoolPersonal {
+		return d.personal(key, r.Exclude, now)
+	}
+	return d.pooled(key, res.pool, r.Exclude, now)
+}
+
+// reachable reports whether a host can be asked at all; drain and limits are not
+// considered.
+func (d *MemoryDirectory) reachable(id string, exclude []string, now time.Time) bool {
+	h := d.hosts[id]
+	return h != nil && h.up && !h.isDuplicate(now) && !slices.Contains(exclude, id)
+}
+
+// existing returns the host of a user session that the user has in the pool, the
+// last used first. Its limit does not matter, because it is counted already.
+func (d *MemoryDirectory) existing(key desktopKey, exclude []string, now time.Time) *hostState {
+	var found *desktop
+	for id, u := range d.desktops[key] {
+		if !d.reachable(id, exclude, now) {
+			continue
+		}
+		if found == nil || u.used.After(found.used) || u.used.Equal(found.used) && id < found.host.id {
+			found = u
+		}
+	}
+	if found == nil {
+		return nil
+	}
+	return found.host
+}
+
+// candidates returns the hosts of a pool that take new users, by name.
+func (d *MemoryDirectory) candidates(key desktopKey, exclude []string, now time.Time) []*Host {
+	var found []*Host
+	for id, h := range d.hosts {
+		row, ok := d.saved.Hosts[id]
+		if ok && row.Pool == key.pool && row.Tenant == key.tenant && row.Approved && !row.Revoked &&
+			!h.draining && d.reachable(id, exclude, now) {
+			found = append(found, &row)
+		}
+	}
+	slices.SortFunc(found, func(a, b *Host) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return found
+}
+
+// personal returns the user's own host. Without one he gets the first that is
+// nobody's, durably: who has a host is never given another.
+func (d *MemoryDirectory) personal(key desktopKey, exclude []string, now time.Time) (*hostState, error) {
+	usable := d.candidates(key, exclude, now)
+	for _, row := range d.saved.Hosts {
+		if row.AssignedTo == key.user && row.Pool == key.pool && row.Tenant == key.tenant && !row.Revoked {
+			if slices.ContainsFunc(usable, func(h *Host) bool { return h.ID == row.ID }) {
+				return d.hosts[row.ID], nil
+			}
+			return nil, reachback.Refuse(reachback.CodeNoHost)
+		}
+	}
+	for _, row := range usable {
+		if row.AssignedTo == "" {
+			next := d.saved.clone()
+			row.AssignedTo = key.user
+			next.Hosts[row.ID] = *row
+			if err := d.commit(next); err != nil {
+				return nil, err
+			}
+			return d.hosts[row.ID], nil
+		}
+	}
+	if len(usable) > 0 {
+		return nil, reachback.Refuse(reachback.CodeHostsFull)
+	}
+	return nil, reachback.Refuse(reachback.CodeNoHost)
+}
+
+// pooled returns the emptiest host, or the fullest one that has room.
+func (d *MemoryDirectory) pooled(key desktopKey, p *pool, exclude []string, now time.Time) (*hostState, error) {
+	usable := d.candidates(key, exclude, now)
+	var best *hostState
+	for _, row := range usable {
+		h := d.hosts[row.ID]
+		n := len(h.desktops)
+		if p.MaxSessions > 0 && n >= p.MaxSessions {
+			continue
+		}
+		// Equals lose against the one before, whose name is smaller.
+		if best == nil || p.Balance == DepthFirst && n > len(best.desktops) || p.Balance != DepthFirst && n < len(best.desktops) {
+			best = h
+		}
+	}
+	switch {
+	case best != nil:
+		return best, nil
+	case len(usable) > 0:
+		return nil, reachback.Refuse(reachback.CodeHostsFull)
+	}
+	return nil, reachback.Refuse(reachback.CodeNoHost)
+}

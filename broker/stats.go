@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/reachback/reachback"
+)
+
+// Stats are numbers of a broker since its start; Channels and Deciding are as of now.
+type Stats struct {
+	Channels int // control channels of hosts
+	Deciding int // calls that are being decided, or were less than a minute ago
+
+	Permitted       int64 // calls that got a host
+	Enrolled        int64
+	Renewed         int64 // certificates, over the control channel
+	Superseded      int64 // channels that a newer one of the same host replaced
+	Overflows       int64 // channels closed because the host took messages too slowly
+	UnknownSessions int64 // sessions that a host reported and the broker had not made for it
+	DroppedEvents   int64 // events of relays for which there was no room
+
+	Refused map[reachback.Code]int64 // calls, channels, enrolments and connects
+}
+
+type counter = atomic.Int64
+
+// A codeCounter counts by code. Its zero value is ready.
+type codeCounter struct {
+	mu     sync.Mutex
+	byCode map[reachback.Code]int64
+}
+
+// add counts a code. Foreign ones are counted together, so that a peer cannot
+// make the map grow.
+func (c *codeCounter) add(code reachback.Code) {
+	if code.Text() == "" {
+		code = reachback.CodeInternal
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byCode == nil {
+		c.byCode = make(map[reachback.Code]int64)
+	}
+	c.byCode[code]++
+}
+
+func (c *codeCounter) snapshot() map[reachback.Code]int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.byCode)
+}
+
+// Stats returns the broker's numbers.
+func (b *Broker) Stats() Stats {
+	b.start()
+	b.mu.Lock()
+	channels, calls := len(b.channels), len(b.calls)
+	b.mu.Unlock()
+	c := &b.counters
+	return Stats{
+		Channels: channels, Deciding: calls,
+		Permitted: c.permitted.Load(), Enrolled: c.enrolled.Load(), Renewed: c.renewed.Load(),
+		Superseded: c.superseded.Load(), Overflows: c.overflows.Load(), UnknownSessions: c.unknownSessions.Load(),
+		DroppedEvents: c.droppedEvents.Load(), Refused: c.codes.snapshot(),
+	}
+}
