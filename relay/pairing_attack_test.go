@@ -158,6 +158,7 @@ func TestRevokedHostIsCutAndRefused(t *testing.T) {
 		require.Error(t, err)
 		requireCode(t, reachback.CodeHostRevoked, (<-w.call("alice")).err)
 		<-w.summons
+		synctest.Wait()
 		require.Equal(t, map[reachback.Code]int64{reachback.CodeHostRevoked: 1}, w.relay.Stats().Ended)
 
 		w.trust.Revoked = func(host string) bool { return host == "host-2" }
