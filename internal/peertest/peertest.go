@@ -4,6 +4,7 @@ package peertest
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 )
 
@@ -28,4 +29,12 @@ func Missing(t testing.TB, why string) {
 		return
 	}
 	t.Skip(why)
+}
+
+// Linux ends a test that looks at a process through /proc where there is none.
+func Linux(t testing.TB) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("looks at the process through /proc")
+	}
 }

@@ -1,0 +1,203 @@
+//go:build unix
+
+package examples_test
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback/internal/peertest"
+)
+
+// The colours of the desktop that the tests look for. Codecs move them a little.
+var (
+	background = color.RGBA{0x20, 0x60, 0xc0, 0xff}
+	terminal   = color.RGBA{0xff, 0xe0, 0xa0, 0xff}
+)
+
+// A stock RDP client, through client, gateway, broker and host as processes,
+// sees a real desktop and types on it.
+func TestDesktop_ThreeProcesses(t *testing.T) {
+	d := startDesktop(t)
+	in := install(t)
+	host := in.host("host", d.addr)
+	client, addr := in.client("alice", "desktop")
+	d.use(t, addr, "three-processes")
+	connected := client.await("connected", patience)
+	session := host.await("session", patience)
+	require.Equal(t, connected.str("session"), session.str("session"))
+	require.Equal(t, connected.str("correlation_id"), session.str("correlation_id"))
+	require.Equal(t, "alice", session.str("user"))
+	require.Equal(t, "closed", client.await("end", patience).str("code"))
+	require.Equal(t, "closed", host.await("end", patience).str("code"))
+}
+
+func TestDesktop_Quickstart(t *testing.T) {
+	d := startDesktop(t)
+	dir := t.TempDir()
+	for _, run := range []string{"first", "second"} { // the second on the state of the first
+		q := start(t, "quickstart", "-dir", dir, "-listen", freeAddr(t), "-target", d.addr, "-rdp", freeAddr(t))
+		ready := q.await("ready", patience)
+		if run == "first" {
+			d.use(t, ready.str("rdp"), "quickstart")
+		}
+		q.signal(os.Interrupt)
+		require.Zero(t, q.exit(patience), q.log())
+	}
+}
+
+// desktop is an X server with a terminal, shown by FreeRDP's shadow server.
+type desktop struct {
+	addr  string // of the RDP server
+	typed string // file that the terminal writes what was typed to
+}
+
+func startDesktop(t *testing.T) *desktop {
+	t.Helper()
+	xsetroot := peertest.Path(t, "xsetroot", "x11-xserver-utils")
+	xterm := peertest.Path(t, "xterm", "xterm")
+	shadow := peertest.Path(t, "freerdp-shadow-cli", "freerdp2-shadow-x11")
+	for program, pkg := range map[string]string{"xfreerdp": "freerdp2-x11", "xdotool": "xdotool", "xwd": "x11-apps", "convert": "imagemagick"} {
+		peertest.Path(t, program, pkg)
+	}
+	display := startX(t, "800x600x24")
+	d := &desktop{addr: freeAddr(t), typed: filepath.Join(t.TempDir(), "typed")}
+	run(t, display, xsetroot, "-solid", fmt.Sprintf("#%02x%02x%02x", background.R, background.G, background.B))
+	startOn(t, display, xterm, "-geometry", "60x10+50+50", "-fg", "black", "-bg", fmt.Sprintf("#%02x%02x%02x", terminal.R, terminal.G, terminal.B),
+		"-e", "sh", "-c", `while read line; do echo "$line" >>"$0"; done`, d.typed)
+	_, port, _ := net.SplitHostPort(d.addr)
+	startOn(t, display, shadow, "/port:"+port, "/bind-address:127.0.0.1", "-auth", "/sec:tls")
+	eventually(t, "the RDP server listens", func() bool {
+		c, err := net.Dial("tcp", d.addr)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return d
+}
+
+// use connects a stock RDP client to addr, types a line and looks at what the
+// client shows. It ends the client.
+func (d *desktop) use(t *testing.T, addr, name string) {
+	t.Helper()
+	display := startX(t, "1024x768x24")
+	xfreerdp := startOn(t, display, "xfreerdp", "/v:"+addr, "/cert:ignore", "/sec:tls", "/u:x", "/p:x")
+	shot := filepath.Join(t.TempDir(), name+".png")
+	eventually(t, "the client shows the desktop", func() bool {
+		img := screenshot(t, display, shot)
+		return near(img.At(700, 550), background) && near(img.At(300, 150), terminal)
+	})
+	line := "hello from " + name
+	run(t, display, "xdotool", "mousemove", "200", "120", "click", "1", "sleep", "0.5", "type", "--delay", "60", line)
+	run(t, display, "xdotool", "key", "Return")
+	eventually(t, "the typed line arrives", func() bool {
+		b, _ := os.ReadFile(d.typed)
+		return strings.Contains(string(b), line)
+	})
+	screenshot(t, display, shot)
+	if dir := os.Getenv("REACHBACK_SCREENSHOTS"); dir != "" {
+		data, err := os.ReadFile(shot)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644))
+	}
+	xfreerdp.signal(os.Interrupt)
+	xfreerdp.exit(patience)
+}
+
+// startX starts a virtual X server and returns its display.
+func startX(t *testing.T, screen string) string {
+	t.Helper()
+	xvfb := peertest.Path(t, "Xvfb", "xvfb")
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	cmd := exec.Command(xvfb, "-displayfd", "3", "-screen", "0", screen, "-noreset", "-nolisten", "tcp")
+	cmd.ExtraFiles = []*os.File{w}
+	startCommand(t, cmd)
+	w.Close()
+	r.SetReadDeadline(time.Now().Add(patience))
+	number, err := io.ReadAll(io.LimitReader(newlineReader{r}, 16))
+	require.NoError(t, err)
+	n, err := strconv.Atoi(strings.TrimSpace(string(number)))
+	require.NoError(t, err)
+	return fmt.Sprintf(":%d", n)
+}
+
+// newlineReader ends at the first newline.
+type newlineReader struct{ r io.Reader }
+
+func (n newlineReader) Read(p []byte) (int, error) {
+	var b [1]byte
+	if _, err := n.r.Read(b[:]); err != nil {
+		return 0, err
+	}
+	if b[0] == '\n' {
+		return 0, io.EOF
+	}
+	return copy(p, b[:]), nil
+}
+
+func environment(t *testing.T, display string) []string {
+	return append(os.Environ(), "DISPLAY="+display, "HOME="+t.TempDir(), "XAUTHORITY=")
+}
+
+func startOn(t *testing.T, display, program string, args ...string) *process {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = environment(t, display)
+	return startCommand(t, cmd)
+}
+
+func run(t *testing.T, display, program string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Env = environment(t, display)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s: %s", program, out)
+}
+
+func screenshot(t *testing.T, display, path string) image.Image {
+	t.Helper()
+	run(t, display, "sh", "-c", `xwd -root -silent | convert xwd:- "png:$0"`, path)
+	f, err := os.Open(path)
+	require.NoError(t, err)
+	defer f.Close()
+	img, err := png.Decode(f)
+	require.NoError(t, err)
+	return img
+}
+
+func near(a, b color.Color) bool {
+	ar, ag, ab, _ := a.RGBA()
+	br, bg, bb, _ := b.RGBA()
+	const most = 0x1000 // of 0xffff
+	return diff(ar, br) < most && diff(ag, bg) < most && diff(ab, bb) < most
+}
+
+func diff(a, b uint32) uint32 { return max(a, b) - min(a, b) }
+
+// eventually polls another program's state, for which there is no event.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}

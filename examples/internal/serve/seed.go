@@ -1,0 +1,76 @@
+package serve
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/reachback/reachback/broker"
+	"github.com/reachback/reachback/examples/internal/devidp"
+	"github.com/reachback/reachback/examples/internal/program"
+)
+
+// firstTry is what a server without a seed file offers.
+const firstTry = `{
+ "users": [{"name": "alice"}],
+ "pools": [{"name": "desktops", "kind": "pooled", "balance": "breadth", "max_sessions": 10}],
+ "resources": [{"id": "desktop", "title": "Desktop", "kind": "desktop", "pool": "desktops", "assign": ["user:alice"]}]
+}`
+
+const (
+	tokenFile = "registration.token"
+	tokenLife = 27 * 24 * time.Hour
+	tokenUses = 10_000
+)
+
+func (s *Server) seed(path string) (*broker.Seed, error) {
+	data, name := []byte(firstTry), "built-in seed"
+	if path != "" {
+		var err error
+		if data, err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+		name = path
+	}
+	seed, err := broker.ParseSeed(data)
+	if err == nil {
+		err = s.state.Directory().Apply(*seed)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return seed, nil
+}
+
+// issueTokens makes the demonstration issuer and a token file for each user of
+// the seed.
+func (s *Server) issueTokens(dir string, seed *broker.Seed) (*devidp.Issuer, error) {
+	issuer, err := devidp.Open(dir, s.URL+"/dev-idp")
+	if err != nil {
+		return nil, err
+	}
+	s.Tokens = make(map[string]string)
+	for _, u := range seed.Users {
+		if s.Tokens[u.Name], err = issuer.WriteToken(dir, u.Name, u.Groups); err != nil {
+			return nil, err
+		}
+	}
+	return issuer, nil
+}
+
+// registrationToken keeps a usable registration token for hosts of any pool in
+// dir. The state has only its hash, so the file is the only copy.
+func (s *Server) registrationToken(dir string) error {
+	old, err := os.ReadFile(filepath.Join(dir, tokenFile))
+	if err == nil && s.state.Directory().RegistrationUsable(strings.TrimSpace(string(old))) {
+		return nil
+	}
+	token, err := s.state.Directory().NewRegistrationToken("", tokenLife, tokenUses)
+	if err != nil {
+		return err
+	}
+	_, err = program.WriteFile(dir, tokenFile, []byte(token+"\n"))
+	return err
+}
