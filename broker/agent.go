@@ -110,7 +110,7 @@ func (a *Agent) Enrol(ctx context.Context, token, name, pool string) (*Welcome, 
 		return nil, fmt.Errorf("broker: enrol at %s: %w", a.Server, err)
 	}
 	if w.NameTaken {
-		a.log().Warn("another host has the name; this one is known by its id", "asked", name, "name", w.Name, "host", w.Host)
+		a.log().Warn("another host has the name; this one is known by its id", "code", reachback.CodeNameTaken, "asked", name, "name", w.Name, "host", w.Host)
 	}
 	return w, nil
 }
