@@ -108,27 +108,17 @@ func TestSilence_TheOthersNotice(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 25 seconds of real time")
 	}
-	t.Run("client", func(t *testing.T) {
-		t.Parallel()
-		s := startSession(t)
-		s.client.signal(syscall.SIGSTOP)
-		s.endsWith(s.host, "path_lost", silenceNoticed)
-	})
-	t.Run("session host", func(t *testing.T) {
-		t.Parallel()
-		s := startSession(t)
-		s.host.signal(syscall.SIGSTOP)
-		s.endsWith(s.client, "path_lost", silenceNoticed)
-		eventually(t, "the broker notices", func() bool { return strings.Contains(s.server.log(), "heartbeat_lost") })
-	})
-	t.Run("server", func(t *testing.T) {
-		t.Parallel()
-		s := startSession(t)
-		s.server.signal(syscall.SIGSTOP)
-		s.endsWith(s.client, "path_lost", silenceNoticed)
-		s.endsWith(s.host, "path_lost", silenceNoticed)
-		eventually(t, "the host's agent notices", func() bool { return strings.Contains(s.host.log(), "heartbeat_lost") })
-	})
+	// All fall silent at once, so that the wait is paid once.
+	noClient, noHost, noServer := startSession(t), startSession(t), startSession(t)
+	noClient.client.signal(syscall.SIGSTOP)
+	noHost.host.signal(syscall.SIGSTOP)
+	noServer.server.signal(syscall.SIGSTOP)
+	noClient.endsWith(noClient.host, "path_lost", silenceNoticed)
+	noHost.endsWith(noHost.client, "path_lost", deathNoticed)
+	noServer.endsWith(noServer.client, "path_lost", deathNoticed)
+	noServer.endsWith(noServer.host, "path_lost", deathNoticed)
+	eventually(t, "the broker notices the host", func() bool { return strings.Contains(noHost.server.log(), "heartbeat_lost") })
+	eventually(t, "the host's agent notices the broker", func() bool { return strings.Contains(noServer.host.log(), "heartbeat_lost") })
 }
 
 func TestSignal_DrainsAndExitsZero(t *testing.T) {
