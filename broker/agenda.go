@@ -12,15 +12,16 @@ type agenda struct{ entries entries }
 
 type entry struct {
 	at time.Time
-	do func(now time.Time)
+	do func(at time.Time)
 }
 
-func (a *agenda) add(at time.Time, do func(now time.Time)) { heap.Push(&a.entries, entry{at, do}) }
+func (a *agenda) add(at time.Time, do func(at time.Time)) { heap.Push(&a.entries, entry{at, do}) }
 
-// run does everything that is due at now.
+// run does everything that is due at now, each as of its own time.
 func (a *agenda) run(now time.Time) {
 	for len(a.entries) > 0 && !a.entries[0].at.After(now) {
-		heap.Pop(&a.entries).(entry).do(now)
+		e := heap.Pop(&a.entries).(entry)
+		e.do(e.at)
 	}
 }
 

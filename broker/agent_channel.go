@@ -83,9 +83,8 @@ func (c *agentChannel) welcome(w *welcomeMessage) {
 	for _, k := range w.Kills {
 		c.handler.Disconnect(k.Session, k.Code)
 	}
-	// The report and the changes after it are queued in one go, so that no
-	// change can be overtaken by an older state.
-	a.mu.Lock()
+	// Changes wait until the report is queued, so that none is overtaken by an
+	// older state. The handler is asked without a lock of ours.
 	live := c.handler.Sessions()
 	report := &sessionsMessage{Full: true, Sessions: live}
 	if len(live) > maxReported {
@@ -95,6 +94,8 @@ func (c *agentChannel) welcome(w *welcomeMessage) {
 	if report.Sessions == nil {
 		report.Sessions = []SessionReport{}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	c.send(report)
 	if a.draining {
 		c.send(&drainMessage{On: true})
@@ -106,7 +107,6 @@ func (c *agentChannel) welcome(w *welcomeMessage) {
 	}
 	a.changes = nil
 	a.current = c
-	a.mu.Unlock()
 	c.wg.Go(c.renewals)
 }
 

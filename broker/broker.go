@@ -43,7 +43,8 @@ import (
 // A Broker is an [http.Handler] for control and enrol, a [relay.Orchestrator],
 // and a feed.Source. Set its fields before use, and close it after.
 type Broker struct {
-	// Keys sign tokens and host certificates. Required.
+	// Keys sign tokens and host certificates. Nil means new ones, which end
+	// with the process.
 	Keys *Keys
 	// Directory holds hosts, resources and sessions. Nil means an empty
 	// MemoryDirectory.
@@ -58,10 +59,11 @@ type Broker struct {
 	Logger    *slog.Logger // nil is silent
 
 	once     sync.Once
-	dir      Directory          // immutable after once
-	ctx      context.Context    // ends when the broker is closed
-	cancel   context.CancelFunc // ends ctx
-	events   chan relay.Event   // Report's; never closed
+	keys     *Keys // this and dir are immutable after once
+	dir      Directory
+	ctx      context.Context // ends when the broker is closed
+	cancel   context.CancelCauseFunc
+	events   chan relay.Event // Report's; never closed
 	failures limit.Failures
 	counters counters
 
@@ -90,7 +92,13 @@ func (b *Broker) start() {
 		if b.dir == nil {
 			b.dir = &MemoryDirectory{}
 		}
-		b.ctx, b.cancel = context.WithCancel(context.Background())
+		if b.keys = b.Keys; b.keys == nil {
+			var err error
+			if b.keys, err = NewKeys(); err != nil {
+				panic(err) // no cause outside of this package
+			}
+		}
+		b.ctx, b.cancel = context.WithCancelCause(context.Background())
 		b.events = make(chan relay.Event, eventQueue)
 		b.channels = make(map[string]*control)
 		b.calls = make(map[string]*decision)
@@ -146,7 +154,7 @@ func (b *Broker) refuse(w http.ResponseWriter, err error) {
 // Trust implements [relay.Orchestrator].
 func (b *Broker) Trust() *relay.Trust {
 	b.start()
-	return &relay.Trust{Keys: b.Keys.set(time.Now()), HostCA: b.Keys.hosts.pool, Revoked: b.isRevoked}
+	return &relay.Trust{Keys: b.keys.set(time.Now()), HostCA: b.keys.hosts.pool, Revoked: b.isRevoked}
 }
 
 func (b *Broker) isRevoked(host string) bool {
@@ -188,7 +196,7 @@ func (b *Broker) stop() []*control {
 }
 
 func (b *Broker) wait(ctx context.Context) error {
-	b.cancel()
+	b.cancel(reachback.Refuse(reachback.CodeDraining))
 	done := make(chan struct{})
 	go func() { // ends with the goroutines that it waits for
 		b.wg.Wait()

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
 )
@@ -33,8 +35,9 @@ const (
 // A channel is one end of a control channel after its 101. The goroutine in run
 // reads, one more writes; run waits for it. Everything else queues.
 type channel struct {
-	conn *carrier.Conn
-	out  chan []byte // never closed
+	conn    *carrier.Conn
+	out     chan []byte   // never closed
+	limiter *rate.Limiter // of incoming messages, pings and answers too; nil: none
 
 	// ctx ends with the channel, and its cause says why.
 	ctx      context.Context
@@ -83,6 +86,10 @@ func (c *channel) read(patience time.Duration, handle func(message) error) {
 			continue // until the peer has read the last message and left
 		}
 		patience = DeadAfter
+		if c.limiter != nil && !c.limiter.Allow() {
+			c.end(reachback.Refuse(reachback.CodeRateLimited), true)
+			continue
+		}
 		m, err := parseMessage(b)
 		if err == nil && m != nil {
 			err = c.dispatch(m, handle)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 
+	strict "github.com/go-jose/go-jose/v4/json"
+
 	"github.com/reachback/reachback"
 )
 
@@ -48,17 +50,18 @@ func appendMessage(b []byte, m message) ([]byte, error) {
 }
 
 // parseMessage decodes a message. One of an unknown type is nil, which its reader
-// ignores; one that is not an object with a type breaks the protocol.
+// ignores; one that is not an object with a type, or has a key twice, breaks the
+// protocol.
 func parseMessage(b []byte) (message, error) {
 	var h header
-	if err := json.Unmarshal(b, &h); err != nil || h.Type == "" {
+	if err := strict.Unmarshal(b, &h); err != nil || h.Type == "" {
 		return nil, reachback.Refuse(reachback.CodeProtocolError)
 	}
 	m := newMessage(h.Type)
 	if m == nil {
 		return nil, nil
 	}
-	if err := json.Unmarshal(b, m); err != nil {
+	if err := strict.Unmarshal(b, m); err != nil {
 		return nil, reachback.Refuse(reachback.CodeProtocolError)
 	}
 	return m, nil

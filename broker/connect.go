@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -33,7 +34,10 @@ func (b *Broker) Resources(ctx context.Context, u *reachback.User) ([]reachback.
 }
 
 // JWKS returns the public keys of tokens and grants as a JSON Web Key Set.
-func (b *Broker) JWKS(context.Context) ([]byte, error) { return b.Keys.JWKS() }
+func (b *Broker) JWKS(context.Context) ([]byte, error) {
+	b.start()
+	return b.keys.JWKS()
+}
 
 // Connect issues a connection token for a resource that is assigned to the user;
 // key is the thumbprint of the client's key, all zero for a raw call.
@@ -70,14 +74,17 @@ func (b *Broker) connect(ctx context.Context, u *reachback.User, resource string
 		return nil, err
 	}
 	now := time.Now()
-	kid, priv := b.Keys.signer(now)
+	kid, priv := b.keys.signer(now)
 	t, err := token.SignConnection(kid, priv, &token.Connection{
 		ID: id, User: *u, Resource: resource, ClientKey: key, CorrelationID: correlation,
 	}, now)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := b.Keys.JWKS()
+	if len(t) > token.MaxLen {
+		return nil, fmt.Errorf("broker: the user's %d groups make the token longer than %d bytes", len(u.Groups), token.MaxLen)
+	}
+	keys, err := b.keys.JWKS()
 	if err != nil {
 		return nil, err
 	}

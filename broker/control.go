@@ -45,7 +45,6 @@ type control struct {
 	host   string
 	epoch  uint64 // set before the channel is in Broker.channels
 
-	limiter  *rate.Limiter
 	handlers chan struct{} // a slot for each application message in work
 	wg       sync.WaitGroup
 }
@@ -63,10 +62,8 @@ func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, reachback.Refuse(reachback.CodeInternal))
 		return
 	}
-	c := &control{
-		channel: newChannel(conn), broker: b, host: host,
-		limiter: rate.NewLimiter(messagesPerSecond, messageBurst),
-	}
+	c := &control{channel: newChannel(conn), broker: b, host: host}
+	c.limiter = rate.NewLimiter(messagesPerSecond, messageBurst)
 	b.mu.Lock()
 	if b.closing {
 		b.mu.Unlock()
@@ -82,7 +79,7 @@ func (b *Broker) admitControl(r *http.Request) (host string, err error) {
 	if err := carrier.CheckUpgrade(r); err != nil {
 		return "", err
 	}
-	host, err = identity.Verify(r.TLS, b.Keys.hosts.pool, time.Now())
+	host, err = identity.Verify(r.TLS, b.keys.hosts.pool, time.Now())
 	if err != nil {
 		return "", err
 	}
@@ -194,9 +191,6 @@ func clip(s string) string { return s[:min(len(s), 128)] }
 // handle works on one message. What it returns ends the channel.
 func (c *control) handle(m message) error {
 	b := c.broker
-	if !c.limiter.Allow() {
-		return reachback.Refuse(reachback.CodeRateLimited)
-	}
 	switch m := m.(type) {
 	case *sessionsMessage:
 		return c.report(m)

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"time"
 
+	strict "github.com/go-jose/go-jose/v4/json"
+
 	"github.com/reachback/reachback"
 )
 
@@ -89,7 +91,7 @@ func (b *Broker) enrol(w http.ResponseWriter, r *http.Request) (*enrolAnswer, er
 	if err != nil {
 		return nil, err
 	}
-	cert, err := b.Keys.hosts.identityCertificate(got.ID, key, time.Now())
+	cert, err := b.keys.hosts.identityCertificate(got.ID, key, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +108,8 @@ func (b *Broker) enrol(w http.ResponseWriter, r *http.Request) (*enrolAnswer, er
 // state. The signature, the costly part, comes last.
 func parseEnrol(body []byte) (*enrolRequest, *ecdsa.PublicKey, error) {
 	req := &enrolRequest{}
-	if err := json.Unmarshal(body, req); err != nil || req.Token == "" || len(req.CSR) == 0 {
+	// This decoder refuses a key that stands twice.
+	if err := strict.Unmarshal(body, req); err != nil || req.Token == "" || len(req.CSR) == 0 {
 		return nil, nil, reachback.Refuse(reachback.CodeBadRequest)
 	}
 	if req.Name != "" && !validName(req.Name) || req.Pool != "" && !idPattern.MatchString(req.Pool) {
@@ -147,7 +150,7 @@ func (b *Broker) renew(ctx context.Context, host string, csr []byte) ([]byte, er
 	if thumb, err := thumbprint(key); err != nil || thumb != row.Key {
 		return nil, reachback.Refuse(reachback.CodeCSRInvalid)
 	}
-	cert, err := b.Keys.hosts.identityCertificate(host, key, time.Now())
+	cert, err := b.keys.hosts.identityCertificate(host, key, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -28,20 +28,24 @@ func (b *Broker) takeEvents() {
 		case e := <-b.events:
 			b.take(e)
 		case <-b.ctx.Done():
+			for range len(b.events) { // those that came before the end
+				b.take(<-b.events)
+			}
 			return
 		}
 	}
 }
 
 func (b *Broker) take(e relay.Event) {
+	ctx := context.WithoutCancel(b.ctx)
 	var err error
 	switch e.Kind {
 	case relay.EventJoined:
-		err = b.dir.Joined(b.ctx, e.Session, e.Call)
+		err = b.dir.Joined(ctx, e.Session, e.Call)
 	case relay.EventEnded, relay.EventFailed:
-		err = b.dir.Left(b.ctx, e.Session, e.Call)
+		err = b.dir.Left(ctx, e.Session, e.Call)
 	}
-	if err != nil && context.Cause(b.ctx) == nil {
+	if err != nil {
 		b.log().Error("event lost", "session", e.Session, "err", err)
 	}
 	b.log().Info("call "+string(e.Kind), "call", e.Call, "session", e.Session, "host", e.Host,

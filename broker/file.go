@@ -62,7 +62,7 @@ func openLocked(path string) (*File, error) {
 		if keys, err = NewKeys(); err != nil {
 			return nil, err
 		}
-		state = &durableState{Hosts: map[string]Host{}, Registrations: map[string]Registration{}}
+		state = &durableState{Hosts: map[string]*Host{}, Registrations: map[string]Registration{}}
 	case err != nil:
 		return nil, err
 	default:
@@ -109,13 +109,13 @@ func parseFile(data []byte) (*Keys, *durableState, error) {
 	}
 	s := j.State
 	if s.Hosts == nil {
-		s.Hosts = map[string]Host{}
+		s.Hosts = map[string]*Host{}
 	}
 	if s.Registrations == nil {
 		s.Registrations = map[string]Registration{}
 	}
 	for id, h := range s.Hosts {
-		if id == "" || h.ID != id || h.Key == (Thumbprint{}) || h.Revision > s.Revision {
+		if h == nil || id == "" || h.ID != id || h.Key == (Thumbprint{}) || h.Revision > s.Revision {
 			return nil, nil, fmt.Errorf("host %q is malformed", id)
 		}
 	}

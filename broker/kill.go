@@ -46,7 +46,8 @@ func (b *Broker) nudge() {
 func (b *Broker) Watch(ctx context.Context, f func(relay.Kill)) error {
 	b.start()
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer context.AfterFunc(b.ctx, func() { cancel(reachback.Refuse(reachback.CodeDraining)) })()
+	defer cancel(nil)
+	defer context.AfterFunc(b.ctx, func() { cancel(context.Cause(b.ctx)) })()
 	return b.follow(ctx, 0, func(k Kill) { f(k.Kill) })
 }
 

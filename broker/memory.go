@@ -52,7 +52,7 @@ var _ Directory = (*MemoryDirectory)(nil)
 type durableState struct {
 	Boot          uint64                  `json:"boot"` // starts so far: the upper half of epochs
 	Revision      uint64                  `json:"revision"`
-	Hosts         map[string]Host         `json:"hosts"`
+	Hosts         map[string]*Host        `json:"hosts"` // replaced, never changed
 	Registrations map[string]Registration `json:"registrations"`
 }
 
@@ -94,7 +94,7 @@ func (d *MemoryDirectory) begin() time.Time {
 		d.tokens = make(map[string]*session)
 		d.spent = make(map[string]*spending)
 		if d.saved.Hosts == nil {
-			d.saved.Hosts = make(map[string]Host)
+			d.saved.Hosts = make(map[string]*Host)
 		}
 		if d.saved.Registrations == nil {
 			d.saved.Registrations = make(map[string]Registration)

@@ -54,18 +54,24 @@ func (d *MemoryDirectory) pool(tenant, name string) *pool {
 func (d *MemoryDirectory) Host(_ context.Context, id string) (*Host, error) {
 	d.begin()
 	defer d.mu.Unlock()
-	return d.enrolled(id)
+	h, err := d.enrolled(id)
+	if err != nil {
+		return nil, err
+	}
+	c := *h
+	return &c, nil
 }
 
+// enrolled returns a host's row, which is not to be changed.
 func (d *MemoryDirectory) enrolled(id string) (*Host, error) {
-	h, ok := d.saved.Hosts[id]
+	h := d.saved.Hosts[id]
 	switch {
-	case !ok:
+	case h == nil:
 		return nil, reachback.Refuse(reachback.CodeHostUnknown)
 	case h.Revoked:
 		return nil, reachback.Refuse(reachback.CodeHostRevoked)
 	}
-	return &h, nil
+	return h, nil
 }
 
 // Approve lets a host of a pool that asks for approval have users.
@@ -76,9 +82,10 @@ func (d *MemoryDirectory) Approve(_ context.Context, id string) error {
 	if err != nil || h.Approved {
 		return err
 	}
-	h.Approved = true
+	approved := *h
+	approved.Approved = true
 	next := d.saved.clone()
-	next.Hosts[id] = *h
+	next.Hosts[id] = &approved
 	return d.commit(next)
 }
 
@@ -86,21 +93,22 @@ func (d *MemoryDirectory) Approve(_ context.Context, id string) error {
 func (d *MemoryDirectory) RevokeHost(_ context.Context, id string) error {
 	now := d.begin()
 	defer d.mu.Unlock()
-	h, err := d.enrolled(id)
+	row, err := d.enrolled(id)
 	if reachback.CodeOf(err) == reachback.CodeHostRevoked {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	h := *row
 	h.Revoked, h.Revision = true, d.revision+1
 	next := d.saved.clone()
-	next.Revision, next.Hosts[id] = h.Revision, *h
+	next.Revision, next.Hosts[id] = h.Revision, &h
 	if err := d.commit(next); err != nil {
 		return err
 	}
 	d.revision = h.Revision
-	d.kills = append(d.kills, revocation(h))
+	d.kills = append(d.kills, revocation(&h))
 	if state := d.hosts[id]; state != nil {
 		state.up, state.changed = false, now
 		d.vacate(state, SessionEnded, now)
@@ -112,11 +120,11 @@ func revocation(h *Host) Kill {
 	return Kill{Kill: relay.Kill{Revision: h.Revision, Host: h.ID, Code: reachback.CodeHostRevoked}}
 }
 
-func revocations(hosts map[string]Host) []Kill {
+func revocations(hosts map[string]*Host) []Kill {
 	var ks []Kill
 	for _, h := range hosts {
 		if h.Revoked {
-			ks = append(ks, revocation(&h))
+			ks = append(ks, revocation(h))
 		}
 	}
 	slices.SortFunc(ks, func(a, b Kill) int { return int(a.Revision) - int(b.Revision) })

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,8 +28,8 @@ const (
 
 // A decision is the one answer to all requests for a call.
 type decision struct {
-	call relay.Call // as first asked
-	done chan struct{}
+	asked [sha256.Size]byte // fingerprint of the call
+	done  chan struct{}
 	// Set before done is closed.
 	permit *relay.Permit
 	err    error
@@ -43,19 +45,19 @@ func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit,
 	}
 	d := b.calls[c.ID]
 	if d == nil {
-		d = &decision{call: *c, done: make(chan struct{})}
+		d = &decision{asked: fingerprint(c), done: make(chan struct{})}
 		b.calls[c.ID] = d
-		// The decision outlives this request, because another one with
-		// the same id may wait for it; its own bound is the same.
+		// The decision may outlive this request, because another with the
+		// same id may wait for it; the bound is the first one's.
 		deadline := time.Now().Add(callWithin)
 		if t, ok := ctx.Deadline(); ok {
 			deadline = t
 		}
-		b.wg.Go(func() { b.decide(d, deadline) })
+		b.wg.Go(func() { b.decide(d, c, deadline) })
 	}
 	b.mu.Unlock()
 	// Who knows the id of a call still learns nothing about it without its secrets.
-	if d.call.Token != c.Token || d.call.Ticket != c.Ticket || d.call.Gateway != c.Gateway || d.call.Raw != c.Raw || d.call.Nonce != c.Nonce {
+	if d.asked != fingerprint(c) {
 		return nil, reachback.Refuse(reachback.CodeBadRequest)
 	}
 	select {
@@ -66,16 +68,22 @@ func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit,
 	}
 }
 
+// fingerprint is of everything that the answer to a call depends on.
+func fingerprint(c *relay.Call) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %v", c.Token, ticketText(c.Ticket), c.Gateway, c.Nonce, c.Raw))
+}
+
 // decide makes the decision, in a goroutine of its own, and has it forgotten later.
-func (b *Broker) decide(d *decision, deadline time.Time) {
+func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
+	c := *asked // whoever asked may be gone before this ends
 	ctx, cancel := context.WithDeadlineCause(b.ctx, deadline, reachback.Refuse(reachback.CodeHostTimeout))
 	defer cancel()
 	began := time.Now()
-	t, err := b.verifyCall(&d.call)
+	t, err := b.verifyCall(&c)
 	if err == nil {
-		d.permit, err = b.permit(ctx, &d.call, t)
+		d.permit, err = b.permit(ctx, &c, t)
 	}
-	log := b.log().With("call", d.call.ID, "gateway", d.call.Gateway, "remote", d.call.Remote, "duration", time.Since(began))
+	log := b.log().With("call", c.ID, "gateway", clip(c.Gateway), "remote", c.Remote, "duration", time.Since(began))
 	if t != nil {
 		log = log.With("correlation_id", t.CorrelationID, "user", t.User.Subject, "tenant", t.User.Tenant, "resource", t.Resource)
 	}
@@ -95,7 +103,7 @@ func (b *Broker) decide(d *decision, deadline time.Time) {
 	time.AfterFunc(keepDecision, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		delete(b.calls, d.call.ID)
+		delete(b.calls, c.ID)
 	})
 }
 
@@ -105,7 +113,7 @@ func (b *Broker) verifyCall(c *relay.Call) (*token.Connection, error) {
 		return nil, reachback.Refuse(reachback.CodeGatewayUnknown)
 	}
 	now := time.Now()
-	t, err := token.VerifyConnection(b.Keys.set(now), c.Token, now)
+	t, err := token.VerifyConnection(b.keys.set(now), c.Token, now)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +147,11 @@ func (b *Broker) permit(ctx context.Context, c *relay.Call, t *token.Connection)
 		if rerr := b.dir.Release(context.WithoutCancel(ctx), s.ID); rerr != nil {
 			b.log().Error("session not released", "session", s.ID, "err", rerr)
 		}
+		if b.ctx.Err() != nil {
+			return nil, context.Cause(b.ctx)
+		}
 		if ctx.Err() != nil {
-			return nil, outcome(context.Cause(ctx), append(refusals, reachback.CodeHostTimeout))
+			return nil, outcome(nil, append(refusals, reachback.CodeHostTimeout))
 		}
 		if errors.Is(err, errNoChannel) && tries < channelTries {
 			tries++
@@ -204,7 +215,7 @@ func (b *Broker) summon(ctx context.Context, c *relay.Call, t *token.Connection,
 
 func (b *Broker) sign(c *relay.Call, t *token.Connection, s *Session) (*relay.Permit, error) {
 	now := time.Now()
-	kid, key := b.Keys.signer(now)
+	kid, key := b.keys.signer(now)
 	grant, err := token.SignGrant(kid, key, &reachback.Grant{
 		User: t.User.Subject, Tenant: t.User.Tenant, Resource: s.Resource.ID, Session: s.ID, CorrelationID: t.CorrelationID,
 		Host: s.Host, HostKey: s.HostKey, ClientKey: t.ClientKey, Raw: s.Raw, Policy: s.Policy,

@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -90,71 +91,90 @@ func (d *MemoryDirectory) existing(key desktopKey, exclude []string, now time.Ti
 	return found.host
 }
 
-// candidates returns the hosts of a pool that take new users, by name.
-func (d *MemoryDirectory) candidates(key desktopKey, exclude []string, now time.Time) []*Host {
-	var found []*Host
-	for id, h := range d.hosts {
-		row, ok := d.saved.Hosts[id]
-		if ok && row.Pool == key.pool && row.Tenant == key.tenant && row.Approved && !row.Revoked &&
-			!h.draining && d.reachable(id, exclude, now) {
-			found = append(found, &row)
+// candidates yields the hosts of a pool that take new users, in no order.
+func (d *MemoryDirectory) candidates(key desktopKey, exclude []string, now time.Time) iter.Seq2[*Host, *hostState] {
+	return func(yield func(*Host, *hostState) bool) {
+		for id, h := range d.hosts {
+			if !h.up || h.draining || !d.reachable(id, exclude, now) {
+				continue
+			}
+			row := d.saved.Hosts[id]
+			if row != nil && row.Pool == key.pool && row.Tenant == key.tenant && row.Approved && !row.Revoked && !yield(row, h) {
+				return
+			}
 		}
 	}
-	slices.SortFunc(found, func(a, b *Host) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
-	})
-	return found
+}
+
+// byName orders hosts for ties.
+func byName(a, b *Host) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 }
 
 // personal returns the user's own host. Without one he gets the first that is
 // nobody's, durably: who has a host is never given another.
 func (d *MemoryDirectory) personal(key desktopKey, exclude []string, now time.Time) (*hostState, error) {
-	usable := d.candidates(key, exclude, now)
+	var free *Host
+	usable := false
+	for row, h := range d.candidates(key, exclude, now) {
+		usable = true
+		if row.AssignedTo == key.user {
+			return h, nil
+		}
+		if row.AssignedTo == "" && (free == nil || byName(row, free) < 0) {
+			free = row
+		}
+	}
 	for _, row := range d.saved.Hosts {
 		if row.AssignedTo == key.user && row.Pool == key.pool && row.Tenant == key.tenant && !row.Revoked {
-			if slices.ContainsFunc(usable, func(h *Host) bool { return h.ID == row.ID }) {
-				return d.hosts[row.ID], nil
-			}
-			return nil, reachback.Refuse(reachback.CodeNoHost)
+			return nil, reachback.Refuse(reachback.CodeNoHost) // his is away
 		}
 	}
-	for _, row := range usable {
-		if row.AssignedTo == "" {
-			next := d.saved.clone()
-			row.AssignedTo = key.user
-			next.Hosts[row.ID] = *row
-			if err := d.commit(next); err != nil {
-				return nil, err
-			}
-			return d.hosts[row.ID], nil
-		}
+	if free == nil {
+		return nil, none(usable)
 	}
-	if len(usable) > 0 {
-		return nil, reachback.Refuse(reachback.CodeHostsFull)
+	next := d.saved.clone()
+	his := *free
+	his.AssignedTo = key.user
+	next.Hosts[his.ID] = &his
+	if err := d.commit(next); err != nil {
+		return nil, err
 	}
-	return nil, reachback.Refuse(reachback.CodeNoHost)
+	return d.hosts[his.ID], nil
 }
 
 // pooled returns the emptiest host, or the fullest one that has room.
 func (d *MemoryDirectory) pooled(key desktopKey, p *pool, exclude []string, now time.Time) (*hostState, error) {
-	usable := d.candidates(key, exclude, now)
-	var best *hostState
-	for _, row := range usable {
-		h := d.hosts[row.ID]
-		n := len(h.desktops)
-		if p.MaxSessions > 0 && n >= p.MaxSessions {
+	var best *Host
+	var found *hostState
+	usable := false
+	for row, h := range d.candidates(key, exclude, now) {
+		usable = true
+		if p.MaxSessions > 0 && len(h.desktops) >= p.MaxSessions {
 			continue
 		}
-		// Equals lose against the one before, whose name is smaller.
-		if best == nil || p.Balance == DepthFirst && n > len(best.desktops) || p.Balance != DepthFirst && n < len(best.desktops) {
-			best = h
+		better := found == nil
+		if !better {
+			order := cmp.Compare(len(h.desktops), len(found.desktops))
+			if p.Balance == DepthFirst {
+				order = -order
+			}
+			better = cmp.Or(order, byName(row, best)) < 0
+		}
+		if better {
+			best, found = row, h
 		}
 	}
-	switch {
-	case best != nil:
-		return best, nil
-	case len(usable) > 0:
-		return nil, reachback.Refuse(reachback.CodeHostsFull)
+	if found == nil {
+		return nil, none(usable)
 	}
-	return nil, reachback.Refuse(reachback.CodeNoHost)
+	return found, nil
+}
+
+// none tells a pool whose hosts are all full from one that has no host.
+func none(anyHost bool) error {
+	if anyHost {
+		return reachback.Refuse(reachback.CodeHostsFull)
+	}
+	return reachback.Refuse(reachback.CodeNoHost)
 }

@@ -127,22 +127,24 @@ func (d *MemoryDirectory) Enrol(_ context.Context, e *EnrolRequest) (*Enrolled, 
 	default:
 		r.Uses--
 		next.Registrations[r.ID] = *r
-		h = Host{ID: randomID(16), Tenant: r.Tenant, Pool: pool, Key: e.Key, EnrolledAt: now.UTC().Truncate(time.Second)}
+		h = &Host{ID: randomID(16), Tenant: r.Tenant, Pool: pool, Key: e.Key, EnrolledAt: now.UTC().Truncate(time.Second)}
 		h.Name = h.ID
 		p := d.pool(h.Tenant, h.Pool)
 		h.Approved = p == nil || !p.Approval
 	}
 	taken := e.Name != "" && nameTaken(next.Hosts, h.Tenant, e.Name, h.ID)
-	if e.Name != "" && !taken {
-		h.Name = e.Name
+	if e.Name != "" && !taken && h.Name != e.Name {
+		named := *h
+		named.Name = e.Name
+		h = &named
 	}
-	if old, ok := d.saved.Hosts[h.ID]; !ok || old != h {
+	if d.saved.Hosts[h.ID] != h {
 		next.Hosts[h.ID] = h
 		if err := d.commit(next); err != nil {
 			return nil, err
 		}
 	}
-	return &Enrolled{h, taken}, nil
+	return &Enrolled{*h, taken}, nil
 }
 
 // registrationPool is the pool of a host that shows the token and asks for the
@@ -166,18 +168,18 @@ func (d *MemoryDirectory) registrationPool(r *Registration, asked string) (strin
 	return "", reachback.Refuse(reachback.CodeRegistrationWrongPool)
 }
 
-func byKey(hosts map[string]Host, key Thumbprint) (Host, bool) {
+func byKey(hosts map[string]*Host, key Thumbprint) (*Host, bool) {
 	for _, h := range hosts {
 		if h.Key == key {
 			return h, true
 		}
 	}
-	return Host{}, false
+	return nil, false
 }
 
 // nameTaken reports whether another host has the name. A revoked host keeps
 // none, and nobody can take what is another's id.
-func nameTaken(hosts map[string]Host, tenant, name, self string) bool {
+func nameTaken(hosts map[string]*Host, tenant, name, self string) bool {
 	for _, h := range hosts {
 		if h.ID != self && h.Tenant == tenant && !h.Revoked && (h.Name == name || h.ID == name) {
 			return true
