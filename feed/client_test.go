@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -256,11 +257,13 @@ func TestClientKeepsItsFilesWhenTheFeedFails(t *testing.T) {
 func TestClientGoesOnPastABrokenFile(t *testing.T) {
 	s := newSite(t)
 	dir := t.TempDir()
-	s.source.resources["alice"][1].RDP = map[string]string{"audiomode": "broken"} // the first by title
+	rs := manyResources(40)
+	rs[39].RDP = map[string]string{"audiomode": "broken"} // the first by title
+	s.source.resources["alice"] = rs
 	files, err := s.client(dir).Refresh(t.Context())
 	require.Equal(t, reachback.CodeInternal, reachback.CodeOf(err))
-	require.Len(t, files, 1)
-	require.Equal(t, []string{"fin.rdp"}, rdpFiles(t, dir))
+	require.Len(t, files, 39)
+	require.Len(t, rdpFiles(t, dir), 39)
 }
 
 // A resource that was withdrawn while its document was read is withdrawn.
@@ -281,6 +284,11 @@ func TestClientTakesAWithdrawnFileAway(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, files, 2)
 	require.Equal(t, []string{"desktop.rdp", "r-0.rdp"}, rdpFiles(t, dir))
+
+	s.answer(nil)
+	files, err = s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	require.Len(t, files, 3, "and it comes back with its assignment")
 }
 
 // The token goes to the feed's own origin and nowhere else: not after a
@@ -376,6 +384,36 @@ func TestClientRecoversItsFolder(t *testing.T) {
 		require.Len(t, files, 2)
 		require.Len(t, rdpFiles(t, dir), 2)
 	}
+}
+
+// A crash in the middle of a refresh leaves no file that a later one forgets.
+func TestClientForgetsNoFileAfterACrash(t *testing.T) {
+	s := newSite(t)
+	dir, crashed := t.TempDir(), t.TempDir()
+	var copied atomic.Bool
+	s.answer(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/feed/rdp/fin.rdp" && copied.CompareAndSwap(false, true) {
+			for { // the other file is on its way
+				if _, err := os.Stat(filepath.Join(dir, "desktop.rdp")); err == nil {
+					break
+				}
+				runtime.Gosched()
+			}
+			os.RemoveAll(crashed)
+			if err := os.CopyFS(crashed, os.DirFS(dir)); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	})
+	_, err := s.client(dir).Refresh(t.Context())
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(crashed, "desktop.rdp"))
+
+	s.source.change(func(s *source) { s.resources["alice"] = nil })
+	_, err = s.client(crashed).Refresh(t.Context())
+	require.NoError(t, err)
+	require.NoFileExists(t, filepath.Join(crashed, "desktop.rdp"))
 }
 
 // A folder that cannot be written to is one clear error, and nothing is lost.

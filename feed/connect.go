@@ -96,15 +96,14 @@ func (x *exchange) connect() error {
 	return nil
 }
 
-// body reads the request's body, by an absolute deadline.
+// body reads the request's body, by an absolute deadline, which net/http takes
+// back when the body is read.
 func (x *exchange) body() ([]byte, error) {
-	rc := http.NewResponseController(x.w)
-	rc.SetReadDeadline(time.Now().Add(carrier.HeadTimeout))
+	http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(carrier.HeadTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxConnectRequest))
 	if err != nil {
 		return nil, reachback.Refuse(reachback.CodeBadRequest)
 	}
-	rc.SetReadDeadline(time.Time{})
 	return body, nil
 }
 

@@ -68,6 +68,19 @@ func TestConnectBodyHasADeadline(t *testing.T) {
 	})
 }
 
+// The deadline of the body is not that of the broker's work.
+func TestConnectMayTakeItsTime(t *testing.T) {
+	s := newSource()
+	s.think = 10 * time.Second
+	inVirtualTime(t, newHandler(s), func(t *testing.T, c net.Conn) {
+		const body = `{"resource":"desktop"}`
+		fmt.Fprintf(c, "POST /reachback/v1/connect HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+	})
+}
+
 // A broker that hangs is answered for: the client can try elsewhere.
 func TestSourceHasADeadline(t *testing.T) {
 	for _, head := range []string{"GET /feed", "GET /feed/rdp/desktop.rdp", "POST /reachback/v1/connect"} {
@@ -82,25 +95,33 @@ func TestSourceHasADeadline(t *testing.T) {
 	}
 }
 
-// A reader that stops is cut; one that waits between requests is not.
+// A reader that stops is cut; one that waits between requests is not, whoever
+// answers the next one.
 func TestAnswerHasADeadline(t *testing.T) {
 	s := newSource()
 	s.resources["alice"] = manyResources(feed.MaxResources)
-	inVirtualTime(t, newHandler(s), func(t *testing.T, c net.Conn) {
+	mux := http.NewServeMux()
+	mux.Handle("/", newHandler(s))
+	mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	inVirtualTime(t, mux, func(t *testing.T, c net.Conn) {
 		const request = "GET /feed HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice-token\r\n\r\n"
 		br := bufio.NewReader(c)
-		for range 2 {
-			io.WriteString(c, request)
-			resp, err := http.ReadResponse(br, nil)
-			require.NoError(t, err)
-			n, err := io.Copy(io.Discard, resp.Body)
-			require.NoError(t, err)
-			require.Greater(t, n, int64(simnet.BufferSize))
-			time.Sleep(2 * time.Minute) // virtual
-		}
+		io.WriteString(c, request)
+		resp, err := http.ReadResponse(br, nil)
+		require.NoError(t, err)
+		n, err := io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		require.Greater(t, n, int64(simnet.BufferSize))
+		time.Sleep(2 * time.Minute) // virtual, like all time here
+		io.WriteString(c, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp, err = http.ReadResponse(br, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+
 		io.WriteString(c, request)
 		time.Sleep(61 * time.Second)
-		resp, err := http.ReadResponse(br, nil)
+		resp, err = http.ReadResponse(br, nil)
 		require.NoError(t, err)
 		_, err = io.Copy(io.Discard, resp.Body)
 		require.Error(t, err)

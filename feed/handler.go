@@ -40,14 +40,8 @@ type Handler struct {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Deadlines are this request's only: the server may have others for the
-	// next one on the connection. Where w has none, in a test, there are none.
-	rc := http.NewResponseController(w)
-	rc.SetWriteDeadline(time.Now().Add(answerTimeout))
-	defer func() {
-		rc.Flush()
-		rc.SetWriteDeadline(time.Time{})
-	}()
+	// net/http takes the deadline back when this request has its answer.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	ctx, cancel := context.WithTimeout(r.Context(), sourceTimeout)
 	defer cancel()
 

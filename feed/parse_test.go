@@ -67,8 +67,9 @@ func TestParseDocument(t *testing.T) {
 		{"two roots", documentOf("") + documentOf(""), -1},
 		{"text after the end", documentOf("") + "x", -1},
 		{"attribute twice", documentOf(strings.Replace(good, `Alias=`, `Alias="other" Alias=`, 1)), -1},
-		{"document type", `<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>` + documentOf(resourceOf("desktop", "&b;", "/x.rdp")), -1},
-		{"document type of another place", `<!DOCTYPE x SYSTEM "file:///etc/passwd">` + documentOf(""), -1},
+		{"entities of its own", withDoctype(`[<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]`, resourceOf("desktop", "&b;", "/x.rdp")), -1},
+		{"document type", withDoctype(`[]`, good), -1},
+		{"document type of another place", withDoctype(`SYSTEM "file:///etc/passwd"`, good), -1},
 		{"unknown entity", documentOf(resourceOf("desktop", "&b;", "/x.rdp")), -1},
 		{"style sheet", strings.Replace(documentOf(""), "?>", `?><?xml-stylesheet href="x"?>`, 1), -1},
 		{"other encoding", strings.Replace(documentOf(""), "utf-8", "iso-8859-1", 1), -1},
@@ -97,6 +98,10 @@ func TestParseDocument(t *testing.T) {
 		_, err := parseDocument(testBase, []byte(whole[:n]))
 		require.Error(t, err, "cut at %d", n)
 	}
+}
+
+func withDoctype(what, resources string) string {
+	return strings.Replace(documentOf(resources), "?>", "?><!DOCTYPE ResourceCollection "+what+">", 1)
 }
 
 func manyAttributes(n int) string {

@@ -25,7 +25,8 @@ type source struct {
 	err       error // of Authenticate, for want of an identity provider
 	listErr   error // of Resources, for want of a database
 	connectTo func(u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error)
-	wait      bool // every question waits until its context ends
+	think     time.Duration // that Connect takes
+	wait      bool          // every question waits until its context ends
 }
 
 func (s *source) change(f func(*source)) {
@@ -64,7 +65,12 @@ func (s *source) Resources(_ context.Context, u *reachback.User) ([]reachback.Re
 	return s.resources[u.Subject], s.listErr
 }
 
-func (s *source) Connect(_ context.Context, u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {
+func (s *source) Connect(ctx context.Context, u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {
+	select {
+	case <-time.After(s.think):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.connectTo != nil {
