@@ -241,6 +241,13 @@ func TestD12_LogRecordsAreEscapedAndCut(t *testing.T) {
 	})
 }
 
+func TestD12_CorrelationIDsThatNoRecordHoldsAreReplaced(t *testing.T) {
+	for _, id := range []string{"", "a b", "a\r\nb", "\x1b[2J", "\u202e", strings.Repeat("x", maxAttr+1)} {
+		require.False(t, printable(id), "%q", id)
+	}
+	require.True(t, printable("0b9e6f0c-1d2a:"+strings.Repeat("x", maxAttr-14)))
+}
+
 func TestTicketsPrintRedacted(t *testing.T) {
 	var logs lockedBuffer
 	c := &Call{ID: "id", Ticket: "secret-ticket"}
