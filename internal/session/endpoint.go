@@ -163,10 +163,11 @@ func (e *endpoint) leave() {
 
 // beginClose, called with mu held, is the first step of Close.
 func (e *endpoint) beginClose(expired func()) {
-	e.closing, e.out.fin = true, true
+	e.closing = true
 	e.rd.set(&e.mu, &e.readable, time.Time{})
 	e.wd.set(&e.mu, &e.writable, time.Time{})
 	if e.err == nil {
+		e.out.fin = true
 		e.closeTimer = time.AfterFunc(closeTimeout, expired)
 	}
 	e.wake()
@@ -178,8 +179,7 @@ func (e *endpoint) closed() error {
 	<-e.done
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	wanted := reachback.CodeOf(e.err) != reachback.CodeClosed || errors.Is(e.err, errUnacknowledged)
-	if wanted && e.out.unacked() && !e.abandoned {
+	if e.out.unacked() && !e.abandoned && reachback.CodeOf(e.err) != reachback.CodeClosed {
 		return e.err
 	}
 	return nil

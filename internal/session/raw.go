@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net"
@@ -167,9 +166,7 @@ func (r *Raw) Stats() Stats {
 func (r *Raw) Close() error {
 	r.mu.Lock()
 	if !r.closing {
-		r.beginClose(func() {
-			r.abort(fmt.Errorf("%w: %w", r.refuse(reachback.CodeClosed), errUnacknowledged))
-		})
+		r.beginClose(func() { r.abort(r.lost(errUnacknowledged)) })
 		// Whoever reads is interrupted: what is left is the pump's to read.
 		r.path.SetReadDeadline(time.Unix(1, 0))
 	}

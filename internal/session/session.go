@@ -12,7 +12,6 @@ package session
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"time"
@@ -171,7 +170,7 @@ func (s *Session) closeExpired() {
 	defer s.mu.Unlock()
 	if s.err == nil {
 		s.farewell = reachback.CodeClosed
-		s.finish(fmt.Errorf("%w: %w", s.refuse(reachback.CodeClosed), errUnacknowledged))
+		s.finish(s.lost(errUnacknowledged))
 	}
 }
 
