@@ -2,9 +2,7 @@ package relay
 
 import (
 	"errors"
-	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +13,7 @@ import (
 // spliceOptions say how two legs are joined.
 type spliceOptions struct {
 	// WriteTimeout is how long a leg may take no byte while bytes wait for it.
+	// It is kept to within an eighth.
 	WriteTimeout time.Duration
 	// ToHost and ToClient, where not nil, are raised as bytes are handed over.
 	ToHost, ToClient *atomic.Int64
@@ -30,18 +29,18 @@ type spliceResult struct {
 
 // splice copies between the legs until both directions have ended, and closes
 // both. The end of one direction is carried to the other leg as its half-close;
-// an error of either leg cuts both, so that neither peer can take it for an
-// end. It uses the calling goroutine and one more, for which it waits. Whoever
-// wants a pair to end sooner cuts both legs.
+// an error of either leg cuts both, so that neither peer can take it for an end.
+// It uses the calling goroutine and one more, for which it waits. Whoever wants
+// a pair to end sooner cuts both legs.
 func splice(client, host net.Conn, o spliceOptions) spliceResult {
 	s := &pair{client: client, host: host}
-	up := newDirection(client, host, o.WriteTimeout, o.ToHost)
-	down := newDirection(host, client, o.WriteTimeout, o.ToClient)
-	up.reverse, down.reverse = down, up
+	c, h := newLeg(client, o.WriteTimeout), newLeg(host, o.WriteTimeout)
+	up := &direction{src: c, dst: h, counter: o.ToHost}
+	down := &direction{src: h, dst: c, counter: o.ToClient}
 
 	var wg sync.WaitGroup
-	wg.Go(func() { s.run(down, reachback.CodeHostLost, reachback.CodeClientLost) })
-	s.run(up, reachback.CodeClientLost, reachback.CodeHostLost)
+	wg.Go(func() { s.run(down, up, reachback.CodeHostLost, reachback.CodeClientLost) })
+	s.run(up, down, reachback.CodeClientLost, reachback.CodeHostLost)
 	wg.Wait()
 
 	client.Close()
@@ -62,15 +61,14 @@ type pair struct {
 	err  error
 }
 
-// run copies one direction. The codes are for the loss of its two ends.
-func (s *pair) run(d *direction, srcLost, dstLost reachback.Code) {
+// run copies d, and ends the pair where d fails. The codes are for the loss of
+// the two ends of d.
+func (s *pair) run(d, reverse *direction, srcLost, dstLost reachback.Code) {
 	err := d.copy()
 	if err == nil {
 		return
 	}
-	// A peer that has said its goodbye may close before all is sent to it.
-	// Only that it no longer takes bytes is known then, not that it broke.
-	code := dstLost
+	var code reachback.Code
 	switch {
 	case errors.Is(err, errStalled):
 		code = reachback.CodeStalled
@@ -78,8 +76,12 @@ func (s *pair) run(d *direction, srcLost, dstLost reachback.Code) {
 		code, err = reachback.CodeClosed, nil
 	case d.srcFailed:
 		code = srcLost
-	case d.reverse.ended.Load():
+	case reverse.ended.Load():
+		// Who said goodbye may close without taking the rest: a user who
+		// closes the window of a session does.
 		code, err = reachback.CodeClosed, nil
+	default:
+		code = dstLost
 	}
 	s.once.Do(func() {
 		s.code, s.err = code, err
@@ -88,76 +90,11 @@ func (s *pair) run(d *direction, srcLost, dstLost reachback.Code) {
 	})
 }
 
-// cut closes a leg without a goodbye where it has one to leave out.
+// cut closes a leg, without a goodbye where it has one to leave out.
 func cut(c net.Conn) {
 	if a, ok := c.(interface{ Abort() error }); ok {
 		a.Abort()
 		return
 	}
 	c.Close()
-}
-
-var (
-	errStalled     = errors.New("relay: the peer takes no bytes")
-	errNoHalfClose = errors.New("relay: the leg cannot be closed in one direction")
-)
-
-// A direction copies from one leg to the other. It is owned by the goroutine
-// that runs copy, but for ended.
-type direction struct {
-	src, dst net.Conn
-	timeout  time.Duration
-	counter  *atomic.Int64
-	reverse  *direction
-
-	copied    int64
-	srcFailed bool
-	ended     atomic.Bool // src has said its goodbye
-}
-
-func newDirection(src, dst net.Conn, timeout time.Duration, counter *atomic.Int64) *direction {
-	if counter == nil {
-		counter = new(atomic.Int64)
-	}
-	return &direction{src: src, dst: dst, timeout: timeout, counter: counter}
-}
-
-// copy runs until src has ended and dst knows, and returns nil then.
-func (d *direction) copy() error {
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := d.src.Read(buf)
-		if n > 0 {
-			if werr := d.write(buf[:n]); werr != nil {
-				return werr
-			}
-		}
-		if err == io.EOF {
-			d.ended.Store(true)
-			return d.finish()
-		}
-		if err != nil {
-			d.srcFailed = true
-			return err
-		}
-	}
-}
-
-func (d *direction) write(p []byte) error {
-	d.dst.SetWriteDeadline(time.Now().Add(d.timeout))
-	n, err := d.dst.Write(p)
-	d.copied += int64(n)
-	d.counter.Add(int64(n))
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return errStalled
-	}
-	return err
-}
-
-func (d *direction) finish() error {
-	hc, ok := d.dst.(interface{ CloseWrite() error })
-	if !ok {
-		return errNoHalfClose
-	}
-	return hc.CloseWrite()
 }

@@ -1,0 +1,70 @@
+package relay
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// A direction copies from one leg to the other. The goroutine that runs copy
+// owns it, but for ended.
+type direction struct {
+	src     source
+	dst     sink
+	counter *atomic.Int64 // may be nil
+
+	copied    int64
+	srcFailed bool        // whether copy's error is src's
+	ended     atomic.Bool // src has said its goodbye
+}
+
+// chunk is as much as one TLS record holds. What crypto/tls is given or asked
+// for at once beyond that costs memory and saves nothing.
+type chunk [16 << 10]byte
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// copy runs until src has ended and dst knows, and returns nil then. While
+// nothing comes it holds no buffer.
+func (d *direction) copy() error {
+	for {
+		err := d.drain()
+		if err == io.EOF {
+			d.ended.Store(true)
+			return d.dst.finish()
+		}
+		if err != nil {
+			return err
+		}
+		d.src.wait()
+	}
+}
+
+// drain copies what src has now, in full records as far as it goes. It never
+// keeps a byte back to wait for more.
+func (d *direction) drain() error {
+	b := chunks.Get().(*chunk)
+	defer chunks.Put(b)
+	for n := 0; ; {
+		m, err := d.src.read(b[n:])
+		n += m
+		if n == len(b) || err != nil && n > 0 {
+			if werr := d.dst.write(b[:n]); werr != nil {
+				return werr
+			}
+			d.copied += int64(n)
+			if d.counter != nil {
+				d.counter.Add(int64(n))
+			}
+			n = 0
+		}
+		switch err {
+		case nil:
+		case errDry:
+			return nil
+		default:
+			d.srcFailed = err != io.EOF
+			return err
+		}
+	}
+}
