@@ -64,6 +64,9 @@ func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit,
 	case <-d.done:
 		return d.permit, d.err
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return nil, reachback.Refuse(reachback.CodeHostTimeout)
+		}
 		return nil, context.Cause(ctx)
 	}
 }
