@@ -1,0 +1,295 @@
+package transport_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/broker"
+	"github.com/reachback/reachback/relay"
+	"github.com/reachback/reachback/transport"
+)
+
+// A system is gateway and broker on a loopback port, and hosts beside them. Every
+// user has the desktop.
+type system struct {
+	t       *testing.T
+	url     string
+	tls     *tls.Config
+	broker  *broker.Broker
+	gateway *relay.Relay
+	dir     *broker.MemoryDirectory
+}
+
+func startSystem(t *testing.T, pool broker.SeedPool) *system {
+	t.Helper()
+	keys, err := broker.NewKeys()
+	require.NoError(t, err)
+	cert, err := keys.ServerCertificate("127.0.0.1")
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(keys.ServerCA()))
+	s := &system{t: t, url: "https://" + l.Addr().String(), tls: &tls.Config{RootCAs: roots}, dir: &broker.MemoryDirectory{}}
+	pool.Name = "desktops"
+	require.NoError(t, s.dir.Apply(broker.Seed{
+		Pools:     []broker.SeedPool{pool},
+		Resources: []broker.SeedResource{{ID: "desktop", Title: "Desktop", Pool: "desktops", Kind: reachback.KindDesktop, Assign: []string{"group:everybody"}}},
+	}))
+	s.broker = &broker.Broker{Keys: keys, Directory: s.dir, Gateways: []string{s.url}}
+	s.gateway = &relay.Relay{Orchestrator: s.broker, URL: s.url}
+	mux := http.NewServeMux()
+	mux.Handle("/reachback/v1/control", s.broker)
+	mux.Handle("/reachback/v1/enrol", s.broker)
+	mux.Handle("/", s.gateway)
+	srv := &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
+	require.NoError(t, relay.ConfigureServer(srv))
+	served := make(chan error, 1)
+	go func() { served <- srv.ServeTLS(relay.NewListener(l), "", "") }()
+	t.Cleanup(func() {
+		s.gateway.Close()
+		s.broker.Close()
+		srv.Close()
+		<-served
+	})
+	return s
+}
+
+// host enrols a host and serves each of its connections, until the test ends.
+func (s *system) host(name string, serve func(*transport.Conn)) {
+	s.t.Helper()
+	identity, err := broker.NewIdentity()
+	require.NoError(s.t, err)
+	token, err := s.dir.NewRegistrationToken("desktops", time.Hour, 1)
+	require.NoError(s.t, err)
+	agent := &broker.Agent{Server: s.url, Identity: identity, TLS: s.tls}
+	_, err = agent.Enrol(s.t.Context(), token, name, "")
+	require.NoError(s.t, err)
+	lc := &transport.ListenConfig{Agent: agent, Relay: &relay.Dialer{TLS: s.tls}, AllowRaw: true}
+	l, err := lc.Listen(s.t.Context())
+	require.NoError(s.t, err)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				serve(c.(*transport.Conn))
+			})
+		}
+	})
+	s.t.Cleanup(func() { l.Close(); wg.Wait() })
+}
+
+// dial opens the desktop as that user.
+func (s *system) dial(ctx context.Context, user string) (*transport.Conn, error) {
+	d := &transport.Dialer{
+		Relay: &relay.Dialer{TLS: s.tls},
+		Connect: func(ctx context.Context, resource string, key [32]byte) (*reachback.Connection, error) {
+			return s.broker.Connect(ctx, &reachback.User{Issuer: "test", Subject: user, Groups: []string{"everybody"}}, resource, key)
+		},
+	}
+	c, err := d.DialContext(ctx, "tcp", "desktop")
+	if err != nil {
+		return nil, err
+	}
+	return c.(*transport.Conn), nil
+}
+
+// Fifty users at once on five hosts. When one of them stops reading, nobody else
+// feels it: all the others go on with the round trips that they had.
+func TestFiftySessions_OneStalledReaderDisturbsNobody(t *testing.T) {
+	const users, hosts, trips = 50, 5, 40
+	s := startSystem(t, broker.SeedPool{MaxSessions: users / hosts})
+	for i := range hosts {
+		s.host(fmt.Sprintf("host%d", i), echoOrFlood)
+	}
+	conns := make([]*transport.Conn, users)
+	var g errgroup.Group
+	for i := range users {
+		g.Go(func() (err error) {
+			conns[i], err = s.dial(t.Context(), fmt.Sprintf("user%d", i))
+			return err
+		})
+	}
+	require.NoError(t, g.Wait())
+	perHost := map[string]int{}
+	for _, c := range conns {
+		defer c.Close()
+		perHost[c.Grant().Host]++
+	}
+	for host, n := range perHost {
+		require.Equal(t, users/hosts, n, "sessions of %s", host)
+	}
+	_, err := s.dial(t.Context(), "one too many")
+	require.Equal(t, reachback.CodeHostsFull, reachback.CodeOf(err))
+
+	before := roundTrips(t, conns[1:], trips)
+	// The first asks for endless bytes and reads none: every buffer on
+	// their way fills up, and stays full.
+	stalled := conns[0]
+	_, err = stalled.Write([]byte{flood})
+	require.NoError(t, err)
+	waitUntilStill(t, s.gateway)
+	after := roundTrips(t, conns[1:], trips)
+	t.Logf("median round trip: %v before, %v while one is stalled", before, after)
+	// A session that waited for the stalled one would wait for ever, or for
+	// as long as a buffer lasts: the factor is for a busy machine.
+	require.Less(t, after, 10*before+20*time.Millisecond)
+	stalled.CloseWithCode(reachback.CodeClosed)
+}
+
+const flood = 'F'
+
+// echoOrFlood sends endless bytes if the first one asks for it, else it echoes.
+func echoOrFlood(c *transport.Conn) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		if buf[0] == flood {
+			for err == nil {
+				_, err = c.Write(buf)
+			}
+			return
+		}
+		if _, err := c.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// roundTrips measures on all connections at once and returns the median of all.
+func roundTrips(t *testing.T, conns []*transport.Conn, each int) time.Duration {
+	t.Helper()
+	all := make([][]time.Duration, len(conns))
+	var g errgroup.Group
+	for i, c := range conns {
+		g.Go(func() error {
+			msg := make([]byte, 64)
+			for range each {
+				start := time.Now()
+				c.SetDeadline(start.Add(30 * time.Second))
+				if _, err := c.Write(msg); err != nil {
+					return err
+				}
+				if _, err := io.ReadFull(c, msg); err != nil {
+					return err
+				}
+				all[i] = append(all[i], time.Since(start))
+			}
+			return nil
+		})
+	}
+	require.NoError(t, g.Wait())
+	flat := slices.Concat(all...)
+	slices.Sort(flat)
+	return flat[len(flat)/2]
+}
+
+// waitUntilStill waits until the gateway copies no bytes any more.
+func waitUntilStill(t *testing.T, r *relay.Relay) {
+	t.Helper()
+	for last, same := int64(-1), 0; same < 5; {
+		if n := r.Stats().ToClient; n == last {
+			same++
+		} else {
+			last, same = n, 0
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// A gibibyte each way at the same time arrives as it was sent, in a framed and in
+// a raw session.
+func TestGibibyteEachWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("moves 4 GiB")
+	}
+	size := int64(1 << 30)
+	if raceEnabled {
+		size = 1 << 28 // the detector makes each byte several times as dear
+	}
+	s := startSystem(t, broker.SeedPool{Raw: true})
+	type sums struct{ sent, got [32]byte }
+	host := make(chan sums, 1)
+	s.host("host", func(c *transport.Conn) {
+		sent, got, err := both(c, 2, size)
+		if err != nil {
+			t.Error("host:", err)
+		}
+		host <- sums{sent, got}
+	})
+	t.Run("framed", func(t *testing.T) {
+		c, err := s.dial(t.Context(), "alice")
+		require.NoError(t, err)
+		sent, got, err := both(c, 1, size)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		h := <-host
+		require.Equal(t, h.got, sent)
+		require.Equal(t, h.sent, got)
+	})
+	t.Run("raw", func(t *testing.T) {
+		u := &reachback.User{Issuer: "test", Subject: "bob", Groups: []string{"everybody"}}
+		conn, err := s.broker.Connect(t.Context(), u, "desktop", [32]byte{})
+		require.NoError(t, err)
+		c, err := (&relay.Dialer{TLS: s.tls}).Call(t.Context(), s.url, conn.Token, "")
+		require.NoError(t, err)
+		sent, got, err := both(c, 1, size)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		h := <-host
+		require.Equal(t, h.got, sent)
+		require.Equal(t, h.sent, got)
+	})
+}
+
+// both sends size random bytes and reads to the end, at the same time, and
+// returns the hashes.
+func both(c interface {
+	io.ReadWriter
+	CloseWrite() error
+}, seed byte, size int64) (sent, got [32]byte, err error) {
+	var g errgroup.Group
+	g.Go(func() error {
+		h := sha256.New()
+		_, err := io.Copy(io.MultiWriter(c, h), io.LimitReader(rand.NewChaCha8([32]byte{seed}), size))
+		h.Sum(sent[:0])
+		if err == nil {
+			err = c.CloseWrite()
+		}
+		return err
+	})
+	g.Go(func() error {
+		h := sha256.New()
+		n, err := io.CopyBuffer(h, struct{ io.Reader }{c}, make([]byte, 64<<10))
+		h.Sum(got[:0])
+		if err == nil && n != size {
+			err = fmt.Errorf("got %d bytes of %d", n, size)
+		}
+		return err
+	})
+	err = g.Wait()
+	return sent, got, err
+}
