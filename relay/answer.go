@@ -91,14 +91,14 @@ func (r *Relay) serveAnswer(w http.ResponseWriter, req *http.Request) {
 // call that does not wait or a ticket that is not its own. The call is returned
 // with an error too once the ticket has proved that the peer knows of it.
 func (r *Relay) checkAnswer(req *http.Request) (w *waiting, host string, err error) {
-	if err := checkHead(req, "Authorization", carrier.HeaderNonce); err != nil {
-		return nil, "", err
-	}
 	leave, err := r.enter(remote(req).Addr())
 	if err != nil {
 		return nil, "", err
 	}
 	defer leave()
+	if err := checkHead(req, "Authorization", carrier.HeaderNonce); err != nil {
+		return nil, "", err
+	}
 	id, ticket := req.Header.Get(carrier.HeaderCall), req.Header.Get(carrier.HeaderTicket)
 	if len(id) != idLen || len(ticket) != ticketLen || !isBase64URL(id) || !isBase64URL(ticket) {
 		return nil, "", reachback.Refuse(reachback.CodeBadRequest)

@@ -129,6 +129,9 @@ func (r *Relay) orchestrate(ctx context.Context, w *waiting) error {
 		}
 		return err
 	}
+	if p == nil {
+		return errors.New("relay: Orchestrate returned neither permit nor error")
+	}
 	if err := r.permit(w, p); err != nil {
 		return err
 	}

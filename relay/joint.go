@@ -139,15 +139,6 @@ func (j *joint) run() error {
 	return e
 }
 
-// cut ends the pair; run tells why. Relay.mu is held.
-func (j *joint) cut(c reachback.Code) {
-	if j.why == "" {
-		j.why = c
-		cut(j.client)
-		cut(j.host)
-	}
-}
-
 func (j *joint) attrs() []any {
 	return []any{
 		slog.String("call", j.call), slog.String("session", clip(j.permit.Session)),

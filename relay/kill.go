@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -30,18 +31,18 @@ func (r *Relay) watch(ctx context.Context) {
 // may be on its way to us.
 func (r *Relay) kill(k Kill) {
 	if k.Session != "" {
-		c := orCode(k.Code, reachback.CodeKilled)
+		c := cmp.Or(k.Code, reachback.CodeKilled)
 		r.mu.Lock()
 		r.killed.add("session "+k.Session, c)
 		r.mu.Unlock()
 		r.Disconnect(k.Session, c)
 	}
 	if k.Host != "" {
-		c := orCode(k.Code, reachback.CodeHostRevoked)
+		c := cmp.Or(k.Code, reachback.CodeHostRevoked)
 		r.mu.Lock()
 		r.killed.add("host "+k.Host, c)
-		r.end(c, func(p *Permit) bool { return p.Host == k.Host })
 		r.mu.Unlock()
+		r.end(c, func(p *Permit) bool { return p.Host == k.Host })
 	}
 }
 
@@ -49,17 +50,17 @@ func (r *Relay) kill(k Kill) {
 // were. Calls of the session that still wait are given up too.
 func (r *Relay) Disconnect(session string, c reachback.Code) int {
 	r.begin()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	return r.end(c, func(p *Permit) bool { return p.Session == session })
 }
 
-// end cuts the pairs, and gives up the waiting calls, whose permit fits. r.mu is held.
+// end cuts the pairs, and gives up the waiting calls, whose permit fits.
 func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (pairs int) {
-	for p := range r.joined {
-		if fits(&p.permit) {
-			p.cut(c)
-			pairs++
+	r.mu.Lock()
+	var over []*joint
+	for j := range r.joined {
+		if fits(&j.permit) {
+			j.why = cmp.Or(j.why, c)
+			over = append(over, j)
 		}
 	}
 	for _, w := range r.waiting {
@@ -67,14 +68,14 @@ func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (pairs int) {
 			w.cancel(reachback.Refuse(c))
 		}
 	}
-	return pairs
-}
-
-func orCode(c, def reachback.Code) reachback.Code {
-	if c == "" {
-		return def
+	r.mu.Unlock()
+	// A front door's connection may take its time to close, so it is not
+	// done under the lock that all calls share.
+	for _, j := range over {
+		cut(j.client)
+		cut(j.host)
 	}
-	return c
+	return len(over)
 }
 
 // maxKills bounds the kills that a relay remembers. It needs them only while a

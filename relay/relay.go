@@ -104,9 +104,9 @@ func (r *Relay) Stats() Stats {
 	s := r.total
 	s.Refused, s.Ended = maps.Clone(s.Refused), maps.Clone(s.Ended)
 	s.Waiting, s.Joined = len(r.waiting), len(r.joined)
-	for p := range r.joined {
-		s.ToHost += p.toHost.Load()
-		s.ToClient += p.toClient.Load()
+	for j := range r.joined {
+		s.ToHost += j.toHost.Load()
+		s.ToClient += j.toClient.Load()
 	}
 	return s
 }
@@ -162,10 +162,8 @@ func (r *Relay) Close() error {
 	r.mu.Lock()
 	r.draining, r.closed = true, true
 	r.giveUpAll()
-	for p := range r.joined {
-		p.cut(reachback.CodeDraining)
-	}
 	r.mu.Unlock()
+	r.end(reachback.CodeDraining, func(*Permit) bool { return true })
 	r.watching()
 	r.watcher.Wait()
 	r.pairs.Wait()

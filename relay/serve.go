@@ -94,6 +94,9 @@ func checkHead(req *http.Request, foreign ...string) error {
 // refuseHead refuses a request before anything is known of it. It counts as a
 // failed attempt of its address.
 func (r *Relay) refuseHead(from netip.AddrPort, what string, err error) error {
+	if r.failures.Blocked(from.Addr(), time.Now()) { // and nothing is logged of it
+		err = reachback.Refuse(reachback.CodeRateLimited)
+	}
 	e := *reachback.AsError(err)
 	e.CorrelationID = newCorrelation()
 	if e.Code != reachback.CodeRateLimited {
