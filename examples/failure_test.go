@@ -212,6 +212,8 @@ func TestBadInput_Programs(t *testing.T) {
 		{"missing flag", "sessionhost", nil, 2, "-server"},
 		{"stray argument", "client", []string{"stray"}, 2, "stray"},
 		{"plain http", "server", serverArgs("-public-url", "http://127.0.0.1:1"), 2, "https"},
+		{"plain http to the feed", "client", clientArgs("-server", "http://127.0.0.1:1"), 2, "https"},
+		{"path in the broker's URL", "sessionhost", hostArgs("-server", "https://127.0.0.1:1/path"), 2, "-server"},
 		{"demonstration issuer on a public address", "server", serverArgs("-listen", "0.0.0.0:0"), 2, "loopback"},
 		{"port in use", "server", serverArgs("-listen", taken), 1, "in use"},
 		{"second process on one folder", "server", serverArgs("-dir", in.path("srv")), 1, "another process"},

@@ -41,6 +41,10 @@ type Client struct {
 
 // New returns a client. It reads the token file again for each request.
 func New(p *program.Program, cfg *Config) (*Client, error) {
+	origin, err := program.Origin("-server", cfg.Server)
+	if err != nil {
+		return nil, err
+	}
 	if err := program.MakeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func New(p *program.Program, cfg *Config) (*Client, error) {
 	}
 	transporter := http.DefaultTransport.(*http.Transport).Clone()
 	transporter.TLSClientConfig = tlsConfig
-	f := &feed.Client{URL: cfg.Server, Token: token, Dir: cfg.Dir, HTTP: &http.Client{Transport: transporter}}
+	f := &feed.Client{URL: origin.String(), Token: token, Dir: cfg.Dir, HTTP: &http.Client{Transport: transporter}}
 	return &Client{program: p, feed: f, dialer: &transport.Dialer{
 		Connect: f.Connect,
 		Relay:   &relay.Dialer{TLS: tlsConfig},

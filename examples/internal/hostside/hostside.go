@@ -34,6 +34,10 @@ type Config struct {
 
 // Run serves sessions until ctx ends. It calls ready once the host is registered.
 func Run(ctx context.Context, p *program.Program, cfg *Config, ready func()) error {
+	origin, err := program.Origin("-server", cfg.Server)
+	if err != nil {
+		return err
+	}
 	if _, _, err := net.SplitHostPort(cfg.Target); err != nil {
 		return program.UsageError(fmt.Sprintf("flag -target: %v", err))
 	}
@@ -53,7 +57,7 @@ func Run(ctx context.Context, p *program.Program, cfg *Config, ready func()) err
 	if err != nil {
 		return err
 	}
-	agent := &broker.Agent{Server: cfg.Server, Identity: identity, TLS: tlsConfig, Logger: p.Logger}
+	agent := &broker.Agent{Server: origin.String(), Identity: identity, TLS: tlsConfig, Logger: p.Logger}
 	if identity.Host() == "" {
 		if err := enrol(ctx, agent, cfg); err != nil {
 			return err

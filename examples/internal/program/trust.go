@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/url"
 	"os"
 )
 
@@ -22,4 +23,14 @@ func TrustFile(path string) (*tls.Config, error) {
 		return nil, fmt.Errorf("%s holds no certificate", path)
 	}
 	return &tls.Config{RootCAs: pool}, nil
+}
+
+// Origin returns the flag's value as base URL of an https origin.
+func Origin(flag, value string) (*url.URL, error) {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
+		return nil, UsageError(fmt.Sprintf("flag %s: %q is not https://HOST[:PORT]", flag, value))
+	}
+	u.Path = ""
+	return u, nil
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -51,13 +50,13 @@ type Server struct {
 
 // Open reads the state, makes what is missing and listens.
 func Open(cfg *Config) (_ *Server, err error) {
-	public, err := origin("-public-url", cfg.PublicURL)
+	public, err := program.Origin("-public-url", cfg.PublicURL)
 	if err != nil {
 		return nil, err
 	}
 	instance := public
 	if cfg.InstanceURL != "" {
-		if instance, err = origin("-instance-url", cfg.InstanceURL); err != nil {
+		if instance, err = program.Origin("-instance-url", cfg.InstanceURL); err != nil {
 			return nil, err
 		}
 	}
@@ -173,16 +172,6 @@ func (s *Server) certificate(cfg *Config, names ...string) (tls.Certificate, err
 		return tls.Certificate{}, err
 	}
 	return s.state.Keys().ServerCertificate(append(names, "localhost", "127.0.0.1", "::1")...)
-}
-
-// origin checks that the flag's value is the base URL of an https origin.
-func origin(flag, value string) (*url.URL, error) {
-	u, err := url.Parse(value)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
-		return nil, program.UsageError(fmt.Sprintf("flag %s: %q is not https://HOST[:PORT]", flag, value))
-	}
-	u.Path = ""
-	return u, nil
 }
 
 // loopback refuses an address that other machines can reach.
