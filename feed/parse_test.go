@@ -2,6 +2,7 @@ package feed
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -177,9 +178,20 @@ func FuzzParseConnect(f *testing.F) {
 			return
 		}
 		require.NotEmpty(t, resource)
+		again := connectRequest{Resource: resource}
 		if key != [32]byte{} {
-			require.Contains(t, string(body), "key")
+			k := base64.RawURLEncoding.EncodeToString(key[:])
+			again.Key = &k
 		}
+		body, err = json.Marshal(again)
+		require.NoError(t, err)
+		if len(body) > maxConnectRequest {
+			return // escapes
+		}
+		resource2, key2, err := parseConnect(body)
+		require.NoError(t, err)
+		require.Equal(t, resource, resource2)
+		require.Equal(t, key, key2)
 	})
 }
 

@@ -319,3 +319,19 @@ func TestDocumentAgainstMicrosoftsSchemas(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkFeed(b *testing.B) {
+	for _, n := range []int{10, feed.MaxResources} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := newSource()
+			s.resources["alice"] = manyResources(n)
+			h := newHandler(s)
+			b.ReportAllocs()
+			for b.Loop() {
+				if w := get(h, "alice-token", "/feed", radc); w.Code != http.StatusOK {
+					b.Fatal(w.Code)
+				}
+			}
+		})
+	}
+}
