@@ -180,7 +180,7 @@ func TestD6_ReaderThatStopsIsCutAsStalled(t *testing.T) {
 
 		// The simulated sockets hold 256 KiB each; the relay's own share is small.
 		require.Less(t, <-wrote, 1<<20)
-		require.Equal(t, 2*time.Minute, time.Since(start))
+		require.WithinRange(t, time.Now(), start.Add(2*time.Minute), start.Add(2*time.Minute+15*time.Second))
 		synctest.Wait()
 		require.Equal(t, map[reachback.Code]int64{reachback.CodeStalled: 1}, w.relay.Stats().Ended)
 		_, err := io.Copy(io.Discard, client)

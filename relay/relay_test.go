@@ -231,6 +231,28 @@ func TestDisconnectEndsTheSessionsLegs(t *testing.T) {
 	})
 }
 
+func TestPeerThatWasKilledIsNoRegularEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		want reachback.Code
+	}{{"client", reachback.CodeClientLost}, {"host", reachback.CodeHostLost}} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				dies, lives := w.pair("alice")
+				if tt.name == "host" {
+					dies, lives = lives, dies
+				}
+				require.NoError(t, dies.NetConn().Close()) // what a kernel does for a process that is gone
+				_, err := lives.Read(make([]byte, 1))
+				require.Error(t, err)
+				require.NotErrorIs(t, err, io.EOF)
+				synctest.Wait()
+				require.Equal(t, map[reachback.Code]int64{tt.want: 1}, w.relay.Stats().Ended)
+			})
+		})
+	}
+}
+
 func TestShutdownWaitsForPairsAndRefusesNewCalls(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		client, host := w.pair("alice")

@@ -10,11 +10,11 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -121,17 +121,21 @@ func TestC1_RelayDialsNobody(t *testing.T) {
 	require.Empty(t, touched)
 
 	// And it could not: what dials is the Dialer's alone.
-	pkgs, err := parser.ParseDir(token.NewFileSet(), ".", func(f fs.FileInfo) bool {
-		n := f.Name()
-		return !strings.HasSuffix(n, "_test.go") && n != "dialer.go" && n != "nearest.go"
-	}, 0)
+	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
-	ast.Inspect(pkgs["relay"], func(n ast.Node) bool {
-		if s, ok := n.(*ast.SelectorExpr); ok {
-			require.NotContains(t, s.Sel.Name, "Dial")
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") || name == "dialer.go" || name == "nearest.go" {
+			continue
 		}
-		return true
-	})
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				require.NotContains(t, s.Sel.Name, "Dial", name)
+			}
+			return true
+		})
+	}
 }
 
 func TestC4_ForwardedAddressesAreNotBelieved(t *testing.T) {

@@ -95,7 +95,7 @@ func newWorld(t testing.TB) *world {
 	l, err := w.net.Listen("gw.example:443")
 	require.NoError(t, err)
 	var serving sync.WaitGroup
-	serving.Go(func() { w.server.ServeTLS(&seenFrom{l, w}, "", "") })
+	serving.Go(func() { w.server.ServeTLS(NewListener(&seenFrom{l, w}), "", "") })
 	t.Cleanup(func() {
 		w.relay.Close()
 		w.server.Close()

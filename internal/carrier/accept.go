@@ -32,7 +32,7 @@ func CheckUpgrade(r *http.Request) error {
 	if r.TLS == nil || !r.TLS.HandshakeComplete {
 		return bad
 	}
-	if r.Header.Get("Origin") != "" { // a browser's page; no program of ours sends it
+	if len(r.Header.Values("Origin")) > 0 { // a browser's page; no program of ours sends it
 		return bad
 	}
 	return Single(r.Header, "Connection", "Upgrade", "Authorization", HeaderCall, HeaderTicket, HeaderNonce, HeaderCorrelation)
