@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -254,8 +255,8 @@ func TestD12_CorrelationIDsThatNoRecordHoldsAreReplaced(t *testing.T) {
 
 func TestTicketsPrintRedacted(t *testing.T) {
 	var logs lockedBuffer
-	c := &Call{ID: "id", Ticket: "secret-ticket"}
-	newJSONLogger(&logs).Info("call", "ticket", c.Ticket)
+	c := &Call{Ticket: "secret-ticket"}
+	newJSONLogger(&logs).Info("call", "ticket", c.Ticket, "text", fmt.Sprint(c.Ticket), "whole", fmt.Sprintf("%v", *c))
 	require.NotContains(t, logs.String(), "secret")
 }
 
