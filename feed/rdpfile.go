@@ -116,15 +116,15 @@ func (f *RDPFile) Set(name string, typ byte, value string) error {
 // with a byte order mark, as Microsoft's own programs do: old ones read UTF-8 in
 // the machine's code page.
 func (f *RDPFile) Encode() []byte {
-	var b strings.Builder
+	var b []byte
 	for _, s := range f.settings {
-		b.WriteString(s.String())
-		b.WriteString("\r\n")
+		b = append(append(b, s.Name...), ':', s.Type, ':')
+		b = append(append(b, s.Value...), "\r\n"...)
 	}
-	if text := b.String(); !isASCII(text) {
-		return encodeUTF16(text)
+	if isASCII(b) {
+		return b
 	}
-	return []byte(b.String())
+	return encodeUTF16(string(b))
 }
 
 func (f *RDPFile) index(name string) int {
@@ -163,8 +163,8 @@ func (s Setting) check() error {
 // breaksLine reports whether some reader would end a line at r or drop it.
 func breaksLine(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
-func isASCII(s string) bool {
-	for _, c := range []byte(s) {
+func isASCII(b []byte) bool {
+	for _, c := range b {
 		if c >= utf8.RuneSelf {
 			return false
 		}
@@ -173,11 +173,9 @@ func isASCII(s string) bool {
 }
 
 func encodeUTF16(s string) []byte {
-	b := []byte{0xff, 0xfe}
-	for _, r := range s {
-		for _, u := range utf16.AppendRune(nil, r) {
-			b = binary.LittleEndian.AppendUint16(b, u)
-		}
+	b := append(make([]byte, 0, 2+2*len(s)), 0xff, 0xfe)
+	for _, u := range utf16.Encode([]rune(s)) {
+		b = binary.LittleEndian.AppendUint16(b, u)
 	}
 	return b
 }
