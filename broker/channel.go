@@ -159,8 +159,8 @@ func (c *channel) write() {
 			b = ping
 		}
 		c.conn.SetWriteDeadline(time.Now().Add(writeWithin))
-		if c.ctx.Err() != nil { // its shorter deadline may have been overwritten
-			continue
+		if c.ctx.Err() != nil { // end's shorter deadline may have been overwritten
+			c.conn.SetWriteDeadline(time.Now().Add(closeWithin))
 		}
 		if _, err := c.conn.Write(b); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
