@@ -121,20 +121,29 @@ func openClient(ctx context.Context, leg session.Path, cert tls.Certificate, hos
 	return session.Open(ctx, p, cfg)
 }
 
-// openHost makes the host's end. Whoever calls must hold clientKey; another is told
-// so by the first frame, because TLS has let him finish his handshake by then. A
-// host that is closing says so in the same way.
+// openHost makes the host's end. Whoever calls must hold clientKey.
 func openHost(ctx context.Context, leg session.Path, cert tls.Certificate, clientKey [32]byte, cfg session.Config) (*session.Session, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, setupTimeout, errSetup)
 	defer cancel()
-	tc := innerConfig(cert)
-	tc.ClientAuth = tls.RequireAnyClientCert
-	p := &innerPath{tls.Server(leg, tc), leg}
+	p := &innerPath{tls.Server(leg, hostConfig(cert)), leg}
 	if err := handshake(ctx, p); err != nil {
 		return nil, err
 	}
-	var refused error
+	return greet(ctx, p, clientKey, cfg)
+}
+
+func hostConfig(cert tls.Certificate) *tls.Config {
+	tc := innerConfig(cert)
+	tc.ClientAuth = tls.RequireAnyClientCert
+	return tc
+}
+
+// greet opens the session, or refuses by the first frame: TLS has let the client
+// finish the handshake before the host knows who it is. A host that is closing says
+// so in the same way.
+func greet(ctx context.Context, p *innerPath, clientKey [32]byte, cfg session.Config) (*session.Session, error) {
 	state := p.ConnectionState()
+	var refused error
 	switch {
 	case !pinned(&state, clientKey):
 		refused = reachback.Refuse(reachback.CodeClientKeyMismatch)

@@ -147,7 +147,7 @@ func (l *Listener) Close() error {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
-	l.end(net.ErrClosed)
+	l.end(errListenerClosed)
 	l.goroutines.Wait()
 	var unaccepted sync.WaitGroup
 	defer unaccepted.Wait()
@@ -160,6 +160,10 @@ func (l *Listener) Close() error {
 		}
 	}
 }
+
+// errListenerClosed is what Accept returns after Close, and what a call that is being
+// answered then is refused with.
+var errListenerClosed = fmt.Errorf("%w: %w", net.ErrClosed, reachback.Refuse(reachback.CodeDraining))
 
 // Addr names the host by the id that the broker knows it by.
 func (l *Listener) Addr() net.Addr { return hostAddr(l.cfg.Agent.Identity.Host()) }
