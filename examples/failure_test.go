@@ -222,6 +222,7 @@ func TestBadInput_Programs(t *testing.T) {
 		{"seed is missing", "server", serverArgs("-seed", in.path("nowhere")), 1, "nowhere"},
 		{"seed is broken", "server", seed("{\n\"pools\": [}"), 1, "line 2"},
 		{"seed has an unknown key", "server", seed("{\n\"users\": [],\n\"polls\": []}"), 1, "line 3"},
+		{"seed has a property that no file can hold", "server", seed(`{"pools": [{"name": "p", "rdp": {"audiomode": "x:0"}}]}`), 1, "audiomode"},
 		{"certificate without key", "server", serverArgs("-tls-cert", ca), 2, "-tls-key"},
 		{"CA file without certificate", "sessionhost", hostArgs("-ca", file), 1, "no certificate"},
 		{"wrong CA at enrolment", "sessionhost", hostArgs("-ca", otherCA), 1, "certificate_untrusted"},

@@ -10,6 +10,7 @@ import (
 	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/examples/internal/devidp"
 	"github.com/reachback/reachback/examples/internal/program"
+	"github.com/reachback/reachback/feed"
 )
 
 // firstTry is what a server without a seed file offers.
@@ -36,12 +37,25 @@ func (s *Server) seed(path string) (*broker.Seed, error) {
 	}
 	seed, err := broker.ParseSeed(data)
 	if err == nil {
+		err = checkProperties(seed)
+	}
+	if err == nil {
 		err = s.state.Directory().Apply(*seed)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return seed, nil
+}
+
+// checkProperties refuses RDP properties that no .rdp file could hold.
+func checkProperties(seed *broker.Seed) error {
+	for _, p := range seed.Pools {
+		if err := feed.CheckProperties(p.RDP); err != nil {
+			return fmt.Errorf("pool %s: %w", p.Name, err)
+		}
+	}
+	return nil
 }
 
 // issueTokens makes the demonstration issuer and a token file for each user of
