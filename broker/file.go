@@ -124,7 +124,7 @@ func parseFile(data []byte) (*Keys, *durableState, error) {
 			return nil, nil, fmt.Errorf("registration %q is malformed", id)
 		}
 	}
-	if s.Boot >= 1<<32-1 {
+	if s.Boot >= 1<<21 { // epochs stay exact in JSON numbers
 		return nil, nil, errors.New("the count of starts is over its limit")
 	}
 	return j.Keys, j.State, nil

@@ -168,18 +168,23 @@ func (i *Identity) write(cert []byte) error {
 	if i.path == "" {
 		return nil
 	}
+	if err := durable.WriteFile(i.path, i.pem(cert)); err != nil {
+		return fmt.Errorf("broker: identity: %w", err)
+	}
+	return nil
+}
+
+// pem is the content of the identity's file with that certificate, nil for none.
+func (i *Identity) pem(cert []byte) []byte {
 	der, err := x509.MarshalPKCS8PrivateKey(i.key)
 	if err != nil {
-		return err
+		panic(err) // a P-256 key can be marshalled
 	}
 	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	if cert != nil {
 		data = append(data, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...)
 	}
-	if err := durable.WriteFile(i.path, data); err != nil {
-		return fmt.Errorf("broker: identity: %w", err)
-	}
-	return nil
+	return data
 }
 
 // Host returns the id, "" before enrolment.

@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/spectest"
+)
+
+// examples are the messages that SPEC.md prints as vectors, by the names there.
+func examples() map[string]message {
+	key := Thumbprint{1, 2, 3}
+	return map[string]message{
+		"hello":   &helloMessage{Versions: []int{1}, Agent: "reachback/1", OS: "linux"},
+		"welcome": &welcomeMessage{Version: 1, Host: "h1", Name: "pc1", Pool: "desktops", Epoch: 1<<32 + 7, HeartbeatMS: 10000, DeadMS: 25000, Kills: []killedEntry{{"s0", reachback.CodeKilled}}},
+		"ping":    &pingMessage{},
+		"pong":    &pongMessage{},
+		"summon": &summonMessage{header: header{ID: 1}, Call: "c1", Ticket: "t1", Gateway: "https://gw.example", Session: "s1", CorrelationID: "x1",
+			User: "alice", Resource: "desktop", ClientKey: &key,
+			Policy: reachback.Policy{Shortpath: true, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, DSCP: 46, MaxRate: 1000000}},
+		"summon-raw": &summonMessage{header: header{ID: 2}, Call: "c2", Ticket: "t2", Gateway: "https://gw.example", Session: "s2", CorrelationID: "x2",
+			User: "alice", Tenant: "acme", Resource: "desktop", Raw: true, Policy: reachback.Policy{Raw: true}},
+		"accept":       &acceptMessage{header{Re: 1}},
+		"refuse":       &refuseMessage{header: header{Re: 2}, Code: reachback.CodeTargetUnavailable, Message: reachback.CodeTargetUnavailable.Text()},
+		"sessions":     &sessionsMessage{Full: true, Sessions: []SessionReport{{Session: "s1", State: ReportActive}}},
+		"sessions-end": &sessionsMessage{Sessions: []SessionReport{{"s1", ReportEnded, reachback.CodeClosed}}},
+		"drain":        &drainMessage{On: true},
+		"disconnect":   &disconnectMessage{Session: "s1", Code: reachback.CodeKilled},
+		"renew":        &renewMessage{header: header{ID: 3}, CSR: []byte{0x30, 0x00}},
+		"renewed":      &renewMessage{header: header{Re: 3}, Certificate: []byte{0x30, 0x00}},
+		"restarting":   &restartingMessage{ReconnectInMS: 1500, TryForMS: 60000},
+		"close":        &closeMessage{Code: reachback.CodeSuperseded, Message: reachback.CodeSuperseded.Text()},
+		"message":      &appMessage{header: header{ID: 4}, Topic: "agent.version", Body: json.RawMessage(`{"n":1}`)},
+		"message-re":   &appMessage{header: header{Re: 4}, Body: json.RawMessage(`"1.2"`)},
+	}
+}
+
+func TestControlVectors(t *testing.T) {
+	seen := map[string]bool{}
+	for _, v := range spectest.Vectors(t, "control") {
+		m := examples()[v.Name]
+		require.NotNil(t, m, "%s is not one of ours", v.Name)
+		seen[v.Name] = true
+		got, err := appendMessage(nil, m)
+		require.NoError(t, err)
+		require.Equal(t, string(v.Bytes), string(got), v.Name)
+
+		body, err := readMessage(bytes.NewReader(v.Bytes))
+		require.NoError(t, err)
+		parsed, err := parseMessage(body)
+		require.NoError(t, err)
+		require.Equal(t, m, parsed, v.Name)
+		for n := range len(v.Bytes) {
+			_, err := readMessage(bytes.NewReader(v.Bytes[:n]))
+			require.Error(t, err)
+		}
+		for n := range len(body) {
+			_, err := parseMessage(body[:n])
+			requireCode(t, reachback.CodeProtocolError, err)
+		}
+	}
+	require.Len(t, seen, len(examples()), "SPEC.md prints every message")
+}
+
+func TestSummonSurvivesTheChannel(t *testing.T) {
+	s := &Summon{Call: "c", Ticket: "t", Gateway: "https://g", Session: "s", CorrelationID: "x", User: "u", Tenant: "n", Resource: "r",
+		ClientKey: [32]byte{1}, Policy: reachback.Policy{DSCP: 46}}
+	require.Equal(t, s, newSummonMessage(s).summon())
+	s.ClientKey, s.Raw = [32]byte{}, true
+	require.Equal(t, s, newSummonMessage(s).summon())
+}
+
+func TestD4_ALengthIsCheckedBeforeAnythingIsAllocated(t *testing.T) {
+	for _, n := range []uint32{MaxMessage + 1, 1 << 31, 1<<31 - 1, 1<<32 - 1} {
+		head := binary.BigEndian.AppendUint32(nil, n)
+		allocs := testing.AllocsPerRun(10, func() {
+			_, err := readMessage(bytes.NewReader(head))
+			if reachback.CodeOf(err) != reachback.CodeMessageTooLarge {
+				t.Fatal(err)
+			}
+		})
+		require.Less(t, allocs, 5.0)
+	}
+	b, err := readMessage(bytes.NewReader(append(binary.BigEndian.AppendUint32(nil, MaxMessage), make([]byte, MaxMessage)...)))
+	require.NoError(t, err)
+	require.Len(t, b, MaxMessage)
+	_, err = appendMessage(nil, &appMessage{Topic: string(make([]byte, MaxMessage))})
+	requireCode(t, reachback.CodeMessageTooLarge, err)
+}
+
+func FuzzParseMessage(f *testing.F) {
+	for _, m := range examples() {
+		b, err := appendMessage(nil, m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
+	f.Add([]byte("\x00\x00\x00\x02{}"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		body, err := readMessage(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		m, err := parseMessage(body)
+		if err != nil || m == nil {
+			return
+		}
+		again, err := appendMessage(nil, m)
+		if err != nil {
+			return // escaped, it can be longer than the cap
+		}
+		m2, err := parseMessage(again[4:])
+		require.NoError(t, err)
+		third, err := appendMessage(nil, m2)
+		require.NoError(t, err)
+		require.Equal(t, string(again), string(third))
+	})
+}
+
+func FuzzParseSeed(f *testing.F) {
+	f.Add([]byte(wholeSeed))
+	f.Add([]byte(seedText))
+	f.Add([]byte(`{"pools":[{"name":"p","rdp":{"a":{"b":[1]}}}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := ParseSeed(b)
+		if err != nil {
+			return
+		}
+		require.NoError(t, (&MemoryDirectory{}).Apply(*s))
+		text, err := json.Marshal(s)
+		require.NoError(t, err)
+		_, err = ParseSeed(text)
+		require.NoError(t, err)
+	})
+}
+
+func FuzzParseEnrol(f *testing.F) {
+	id, err := NewIdentity()
+	if err != nil {
+		f.Fatal(err)
+	}
+	csr, err := id.csr()
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := json.Marshal(&enrolRequest{Token: "rbr_1_2", CSR: csr, Name: "pc1", Pool: "p"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte(`{"token":"x","csr":"MAA="}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, key, err := parseEnrol(b)
+		if err != nil {
+			return
+		}
+		require.NotNil(t, key)
+		require.True(t, r.Name == "" || validName(r.Name))
+		parseRegistrationToken(r.Token)
+	})
+}
+
+func FuzzParseFile(f *testing.F) {
+	keys, err := NewKeys()
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := json.Marshal(&fileJSON{fileVersion, keys, &durableState{
+		Boot: 1, Revision: 2,
+		Hosts:         map[string]*Host{"h": {ID: "h", Name: "n", Pool: "p", Key: Thumbprint{1}, Revoked: true, Revision: 2}},
+		Registrations: map[string]Registration{"r": {ID: "r", Hash: make([]byte, 32), Pool: "p", Uses: 1}},
+	}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte(`{"version":1,"keys":{},"state":{"hosts":{"h":null}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		k, s, err := parseFile(b)
+		if err != nil {
+			return
+		}
+		_, err = json.Marshal(&fileJSON{fileVersion, k, s})
+		require.NoError(t, err)
+	})
+}
+
+func FuzzParseIdentity(f *testing.F) {
+	id, err := NewIdentity()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(id.pem(nil))
+	f.Add(id.pem([]byte{0x30, 0}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if i, err := parseIdentity(b); err == nil {
+			require.NotNil(t, i.SessionCertificate())
+		}
+	})
+}

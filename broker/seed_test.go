@@ -1,0 +1,143 @@
+package broker
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback"
+)
+
+// wholeSeed uses every key that there is.
+const wholeSeed = `{"users":[{"name":"alice","groups":["staff"]}], "pools":[{"name":"desktops","kind":"pooled","balance":"breadth",
+"max_sessions":10,"raw":true,"policy":{"shortpath":true,"networks":["10.0.0.0/8"],"dscp":46,"max_rate":0},"rdp":{"audiomode":"i:0"}}],
+"resources":[{"id":"desktop","title":"Desktop","kind":"desktop","pool":"desktops","icon":"app.png","folder":"/",
+"assign":["user:alice","group:staff"]},
+{"id":"app","title":"App","kind":"remoteapp","pool":"desktops","program":"||app","assign":[]}]}`
+
+func TestParseSeed(t *testing.T) {
+	s, err := ParseSeed([]byte(wholeSeed))
+	require.NoError(t, err)
+	require.Equal(t, []SeedUser{{"alice", []string{"staff"}}}, s.Users)
+	require.Equal(t, SeedPolicy{true, []string{"10.0.0.0/8"}, 46, 0}, s.Pools[0].Policy)
+	require.Equal(t, map[string]string{"audiomode": "i:0"}, s.Pools[0].RDP)
+	require.Equal(t, "||app", s.Resources[1].Program)
+}
+
+func TestParseSeedNamesTheLineOfEveryFault(t *testing.T) {
+	lines := strings.Split(`{
+"users": [{"name": "alice", "groups": ["staff"]}],
+"pools": [
+ {"name": "p", "kind": "pooled",
+  "balance": "breadth",
+  "max_sessions": 1,
+  "policy": {
+   "networks": ["10.0.0.0/8"],
+   "dscp": 0, "max_rate": 0},
+  "rdp": {"a b": "s:x"}}],
+"resources": [
+ {"id": "r", "title": "T", "pool": "p",
+  "kind": "desktop",
+  "folder": "/f",
+  "assign": ["user:alice"]}
+]}`, "\n")
+	_, err := ParseSeed([]byte(strings.Join(lines, "\n")))
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		line     int
+		old, new string
+		want     string
+	}{
+		{2, `"name"`, `"nme"`, `unknown key "nme"`},
+		{2, `"name"`, `"Name"`, `unknown key "Name"`},
+		{2, `{"name": "alice"`, `{"name": "alice", "name": "bob"`, `"name" stands twice`},
+		{2, `alice`, `al\nice`, "control"},
+		{2, `]}]`, `]}, {"name": "alice"}]`, "stands twice"},
+		{2, `"staff"`, `"\u0007"`, "control"},
+		{4, `"p"`, `"P"`, "a-z"},
+		{4, `"pooled"`, `"shared"`, "personal"},
+		{5, `"breadth"`, `"width"`, "depth"},
+		{5, `"breadth"`, `5`, "number"},
+		{6, `1`, `-1`, "negative"},
+		{6, `1`, `1.5`, "number"},
+		{6, `1`, `"1"`, "string"},
+		{8, `10.0.0.0/8`, `10.0.0.1/8`, "network"},
+		{8, `10.0.0.0/8`, `ten`, "network"},
+		{9, `"dscp": 0`, `"dscp": 64`, "63"},
+		{9, `"dscp": 0`, `"dscp": -1`, "63"},
+		{9, `"max_rate": 0`, `"max_rate": -5`, "negative"},
+		{10, `s:x`, `s:x\r\nfull address:s:evil`, "control"},
+		{10, `s:x`, `x`, "TEXT"},
+		{10, `a b`, `a:b`, "property"},
+		{12, `"r"`, `"R"`, "a-z"},
+		{12, `"pool": "p"`, `"pool": "q"`, `no pool "q"`},
+		{12, `"T"`, `"T\u2028"`, "control"},
+		{13, `"desktop"`, `"table"`, "remoteapp"},
+		{14, `"/f"`, `"f"`, `begin with`},
+		{15, `user:alice`, `alice`, "group:NAME"},
+		{15, `user:alice`, `user:`, "group:NAME"},
+		{16, `]}`, `]} x`, "follows the end"},
+		{16, `]}`, `]`, "ends too soon"},
+		{16, `]}`, `}`, "invalid character"},
+	} {
+		t.Run(tt.want+" in "+tt.new, func(t *testing.T) {
+			broken := append([]string(nil), lines...)
+			broken[tt.line-1] = strings.Replace(broken[tt.line-1], tt.old, tt.new, 1)
+			require.NotEqual(t, lines[tt.line-1], broken[tt.line-1])
+			_, err := ParseSeed([]byte(strings.Join(broken, "\n")))
+			require.ErrorContains(t, err, tt.want)
+			require.ErrorContains(t, err, "line "+strconv.Itoa(tt.line)+":")
+		})
+	}
+	_, err = ParseSeed(make([]byte, MaxSeed+1))
+	require.Error(t, err)
+	_, err = ParseSeed([]byte(`{"pools":[{"name":"p","balance":"depth"}]}`))
+	require.ErrorContains(t, err, "max_sessions")
+}
+
+func TestApplyIsIdempotentAndAllOrNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := ParseSeed([]byte(wholeSeed))
+		require.NoError(t, err)
+		d := &MemoryDirectory{}
+		require.NoError(t, d.Apply(*s))
+		first, err := d.Resources(t.Context(), alice())
+		require.NoError(t, err)
+		time.Sleep(time.Hour)
+		require.NoError(t, d.Apply(*s))
+		second, err := d.Resources(t.Context(), alice())
+		require.NoError(t, err)
+		require.Equal(t, first, second, "not even the time of the change")
+
+		bad := *s
+		bad.Resources = []SeedResource{{ID: "desktop", Title: "New", Pool: "desktops", Assign: []string{"user:alice"}}, {ID: "x", Pool: "nowhere"}}
+		require.Error(t, d.Apply(bad))
+		second, err = d.Resources(t.Context(), alice())
+		require.NoError(t, err)
+		require.Equal(t, first, second)
+
+		bad.Resources = bad.Resources[:1]
+		require.NoError(t, d.Apply(bad))
+		third, err := d.Resources(t.Context(), alice())
+		require.NoError(t, err)
+		require.Equal(t, "New", third[0].Title)
+		require.True(t, third[0].UpdatedAt.After(first[0].UpdatedAt))
+
+		// Another tenant's seed is a world of its own.
+		require.NoError(t, d.Apply(Seed{Tenant: "other"}))
+		third, err = d.Resources(t.Context(), alice())
+		require.NoError(t, err)
+		require.Len(t, third, 1)
+		stranger := *alice()
+		stranger.Tenant = "other"
+		none, err := d.Resources(t.Context(), &stranger)
+		require.NoError(t, err)
+		require.Empty(t, none)
+		_, err = d.Assigned(t.Context(), &stranger, "desktop")
+		requireCode(t, reachback.CodeResourceNotFound, err)
+	})
+}
