@@ -33,19 +33,23 @@ const (
 )
 
 // A channel is one end of a control channel after its 101. The goroutine in run
-// reads, one more writes; run waits for it. Everything else queues.
+// reads. Who has something to send queues it; while there is something a single
+// other goroutine writes, so that an idle channel has one stack and no queue.
 type channel struct {
 	conn    *carrier.Conn
-	out     chan []byte   // never closed
 	limiter *rate.Limiter // of incoming messages, pings and answers too; nil: none
 
 	// ctx ends with the channel, and its cause says why.
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	readDone chan struct{} // closed by run when nobody reads any more
+	readDone chan struct{}  // closed by run when nobody reads any more
+	writers  sync.WaitGroup // one at a time; run waits for it
 
 	mu      sync.Mutex
-	last    []byte // written before the connection is closed
+	beat    *time.Timer
+	queue   [][]byte
+	writing bool   // a goroutine is in write
+	last    []byte // written after the queue when the channel has ended
 	answers map[uint64]chan message
 	lastID  uint64
 
@@ -53,7 +57,7 @@ type channel struct {
 }
 
 func newChannel(c *carrier.Conn) *channel {
-	ch := &channel{conn: c, out: make(chan []byte, queueLength), readDone: make(chan struct{})}
+	ch := &channel{conn: c, readDone: make(chan struct{})}
 	ch.ctx, ch.cancel = context.WithCancelCause(context.Background())
 	return ch
 }
@@ -62,15 +66,23 @@ func newChannel(c *carrier.Conn) *channel {
 // returns why; the peer's close is the *reachback.Error that it named. first is
 // how long the first message may take.
 func (c *channel) run(first time.Duration, handle func(message) error) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.write()
-	}()
+	c.mu.Lock()
+	c.beat = time.AfterFunc(Heartbeat, c.ping)
+	c.mu.Unlock()
 	c.read(first, handle)
 	close(c.readDone)
-	<-done
+	c.beat.Stop()
+	c.writers.Wait()
 	return context.Cause(c.ctx)
+}
+
+// ping queues a ping now and has itself called again.
+func (c *channel) ping() {
+	if c.send(&pingMessage{}) == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.beat.Reset(Heartbeat)
+	}
 }
 
 func (c *channel) read(patience time.Duration, handle func(message) error) {
@@ -143,62 +155,56 @@ func (c *channel) dispatch(m message, handle func(message) error) error {
 	return handle(m)
 }
 
+// write writes until the queue is empty, and then, when the channel has ended, the
+// last message.
 func (c *channel) write() {
-	beat := time.NewTicker(Heartbeat)
-	defer beat.Stop()
-	defer c.conn.Abort()
-	ping, _ := appendMessage(nil, &pingMessage{}) // cannot fail
 	for {
-		var b []byte
-		select {
-		case <-c.ctx.Done():
-			c.writeLast()
+		c.mu.Lock()
+		ended := c.ctx.Err() != nil
+		if len(c.queue) == 0 {
+			if !ended {
+				c.writing, c.queue = false, nil
+				c.mu.Unlock()
+				return
+			}
+			last := c.last
+			c.mu.Unlock()
+			c.leave(last)
 			return
-		case b = <-c.out:
-		case <-beat.C:
-			b = ping
 		}
-		c.conn.SetWriteDeadline(time.Now().Add(writeWithin))
-		if c.ctx.Err() != nil { // end's shorter deadline may have been overwritten
-			c.conn.SetWriteDeadline(time.Now().Add(closeWithin))
+		b := c.queue[0]
+		c.queue = c.queue[1:]
+		within := writeWithin
+		if ended {
+			within = closeWithin
 		}
+		// Under mu, or it could overwrite the shorter one of end.
+		c.conn.SetWriteDeadline(time.Now().Add(within))
+		c.mu.Unlock()
 		if _, err := c.conn.Write(b); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				err = reachback.Refuse(reachback.CodeHeartbeatLost)
 			}
 			c.end(err, false)
+			c.leave(nil)
 			return
 		}
 	}
 }
 
-// writeLast writes what waits, then the last message, in a bounded time, and gives
-// the peer as long to leave.
-func (c *channel) writeLast() {
-	c.mu.Lock()
-	last := c.last
-	c.mu.Unlock()
+// leave closes the connection. Where there is a last message the peer gets it,
+// and a bounded time to go first: to close a connection with unread bytes would
+// reset it, and the peer could lose what it was told.
+func (c *channel) leave(last []byte) {
+	defer c.conn.Abort()
 	if last == nil {
 		return
 	}
 	c.conn.SetWriteDeadline(time.Now().Add(closeWithin))
-	for {
-		select {
-		case b := <-c.out:
-			if _, err := c.conn.Write(b); err != nil {
-				return
-			}
-			continue
-		default:
-		}
-		break
-	}
 	if _, err := c.conn.Write(last); err != nil {
 		return
 	}
 	c.conn.CloseWrite()
-	// To close a connection with unread bytes would reset it, and the peer
-	// could lose what it was told.
 	patience := time.NewTimer(closeWithin)
 	defer patience.Stop()
 	select {
@@ -212,15 +218,30 @@ func (c *channel) writeLast() {
 func (c *channel) end(cause error, tell bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endLocked(cause, tell)
+}
+
+func (c *channel) endLocked(cause error, tell bool) {
 	if c.ctx.Err() != nil {
 		return
 	}
 	if tell {
 		e := reachback.AsError(cause)
 		c.last, _ = appendMessage(nil, &closeMessage{Code: e.Code, Message: e.Message})
+	} else {
+		c.queue = nil
 	}
 	c.conn.SetWriteDeadline(time.Now().Add(closeWithin))
 	c.cancel(cause)
+	c.wakeLocked()
+}
+
+// wakeLocked makes sure that somebody writes.
+func (c *channel) wakeLocked() {
+	if !c.writing {
+		c.writing = true
+		c.writers.Go(c.write)
+	}
 }
 
 // send queues a message. A full queue ends the channel.
@@ -229,18 +250,20 @@ func (c *channel) send(m message) error {
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
 		return net.ErrClosed
 	}
-	select {
-	case c.out <- b:
-		return nil
-	default:
+	if len(c.queue) >= queueLength {
 		c.overflowed.Store(true)
 		err := reachback.Refuse(reachback.CodeStalled)
-		c.end(err, false)
+		c.endLocked(err, false)
 		return err
 	}
+	c.queue = append(c.queue, b)
+	c.wakeLocked()
+	return nil
 }
 
 // request sends m and waits for its answer.
