@@ -26,17 +26,19 @@ type wire struct {
 	timeout time.Duration
 
 	// Owned by the goroutine that reads.
-	in    []byte  // received by wait and not yet taken by TLS, in inBuf
-	inBuf *record // from records; nil when in is empty
+	in    []byte  // received and not yet taken by TLS, in inBuf or ahead
+	inBuf *record // from records
 	inErr error   // what reading ends with
-	dry   bool    // the last read got less than it could take: do not try another
+	dry   bool    // the last system call got less than it could take: do not try another
+	frame framer
 
-	raw  syscall.RawConn // nil where a read cannot be tried without waiting
-	fill func(fd uintptr) bool
-	take func(fd uintptr) bool
-	p    []byte // argument of take
-	n    int    // results of fill and take
-	err  error
+	raw   syscall.RawConn // nil where a read cannot be tried without waiting
+	fill  func(fd uintptr) bool
+	take  func(fd uintptr) bool
+	p     []byte           // argument of take
+	n     int              // result of take
+	err   error            // result of fill and take
+	ahead [headerSize]byte // what take got beyond p
 }
 
 // record has room for most of one TLS record and for many small ones.
@@ -71,29 +73,31 @@ func (w *wire) wait() {
 	w.fail(err)
 }
 
-// Read gives TLS what has come.
+// Read gives TLS what has come, and never of two records at once: of what is left
+// over when a record is complete, crypto/tls makes room for two more, for good.
 func (w *wire) Read(p []byte) (int, error) {
-	switch {
-	case !w.begun:
+	if !w.begun {
 		return w.Conn.Read(p)
-	case len(w.in) > 0:
-		n := copy(p, w.in)
-		if w.in = w.in[n:]; len(w.in) == 0 {
-			records.Put(w.inBuf)
-			w.in, w.inBuf = nil, nil
-		}
-		return n, nil
-	case w.inErr != nil:
-		return 0, w.inErr
-	case w.dry || w.raw == nil:
-		return 0, errDry
 	}
-	w.p = p
-	w.try(w.take)
-	w.p = nil
+	p = p[:min(len(p), w.frame.left())]
+	n := 0
 	switch {
-	case w.n > 0:
-		return w.n, nil
+	case len(w.in) > 0:
+		n = copy(p, w.in)
+		if w.in = w.in[n:]; len(w.in) == 0 && w.inBuf != nil {
+			records.Put(w.inBuf)
+			w.inBuf = nil
+		}
+	case w.inErr == nil && !w.dry && w.raw != nil:
+		w.p, w.n = p, 0
+		w.try(w.take)
+		w.p = nil
+		n = w.n
+	}
+	switch {
+	case n > 0:
+		w.frame.passed(p[:n])
+		return n, nil
 	case w.inErr != nil:
 		return 0, w.inErr
 	}
@@ -103,7 +107,7 @@ func (w *wire) Read(p []byte) (int, error) {
 // try runs fill or take. The system calls are made by these, because only as
 // long as they run is the descriptor sure to be this connection's.
 func (w *wire) try(f func(fd uintptr) bool) {
-	w.n, w.err = 0, nil
+	w.err = nil
 	if err := w.raw.Read(f); err != nil {
 		w.err = err
 	}
@@ -114,7 +118,7 @@ func (w *wire) try(f func(fd uintptr) bool) {
 // something if it returns false.
 func (w *wire) tryFill(fd uintptr) bool {
 	b := records.Get().(*record)
-	n, err := receive(fd, b[:])
+	n, err := receive(fd, b[:], nil)
 	w.keep(b, n)
 	if err == errDry {
 		return false
@@ -123,11 +127,12 @@ func (w *wire) tryFill(fd uintptr) bool {
 	return true
 }
 
-// tryTake receives into p.
+// tryTake receives into p, and the header of the next record with it.
 func (w *wire) tryTake(fd uintptr) bool {
-	n, err := receive(fd, w.p)
-	w.dry = n < len(w.p)
-	w.n = n
+	n, err := receive(fd, w.p, w.ahead[:])
+	w.dry = n < len(w.p)+len(w.ahead)
+	w.n = min(n, len(w.p))
+	w.in = w.ahead[:n-w.n]
 	if err != errDry {
 		w.err = err
 	}
