@@ -25,7 +25,7 @@ type hostState struct {
 	epoch     uint64
 	up        bool
 	draining  bool
-	changed   time.Time   // when up last changed
+	lost      entry       // what happens if it stays away
 	replaced  []time.Time // of the last minute
 	duplicate time.Time   // is one until then
 	desktops  map[string]*desktop
@@ -37,6 +37,7 @@ func (d *MemoryDirectory) host(id string) *hostState {
 	h := d.hosts[id]
 	if h == nil {
 		h = &hostState{id: id, epoch: d.saved.Boot << 32, desktops: make(map[string]*desktop)}
+		h.lost.do = func(then time.Time) { d.vacate(h, SessionLost, then) }
 		d.hosts[id] = h
 	}
 	return h
@@ -110,7 +111,8 @@ func (d *MemoryDirectory) RevokeHost(_ context.Context, id string) error {
 	d.revision = h.Revision
 	d.kills = append(d.kills, revocation(&h))
 	if state := d.hosts[id]; state != nil {
-		state.up, state.changed = false, now
+		state.up = false
+		d.agenda.drop(&state.lost)
 		d.vacate(state, SessionEnded, now)
 	}
 	return nil
@@ -153,12 +155,14 @@ func (d *MemoryDirectory) Attach(_ context.Context, id string) (*Attachment, err
 	if h.up {
 		h.replaced = slices.DeleteFunc(h.replaced, func(t time.Time) bool { return now.Sub(t) >= duplicateWindow })
 		h.replaced = append(h.replaced, now)
+		h.replaced = h.replaced[max(0, len(h.replaced)-duplicateReplacements):]
 		if len(h.replaced) >= duplicateReplacements || h.isDuplicate(now) {
 			h.duplicate = now.Add(duplicateWindow)
 		}
 	}
 	h.epoch++
-	h.up, h.draining, h.changed = true, false, now
+	h.up, h.draining = true, false
+	d.agenda.drop(&h.lost)
 	a := &Attachment{Host: *row, Epoch: h.epoch, Duplicate: h.isDuplicate(now)}
 	for _, k := range d.kills {
 		if k.On == id {
@@ -176,12 +180,8 @@ func (d *MemoryDirectory) Detach(_ context.Context, id string, epoch uint64) err
 	if h == nil || h.epoch != epoch || !h.up {
 		return nil
 	}
-	h.up, h.changed = false, now
-	d.agenda.add(now.Add(absentFor), func(then time.Time) {
-		if !h.up && h.changed.Equal(now) {
-			d.vacate(h, SessionLost, then)
-		}
-	})
+	h.up = false
+	d.agenda.set(&h.lost, now.Add(absentFor))
 	return nil
 }
 

@@ -28,9 +28,9 @@ const (
 // session is the row of a [Session].
 type session struct {
 	Session
-	calls   map[string]bool // those that carry bytes
-	joined  bool            // since it was last pending
-	changed time.Time       // when State last changed
+	calls  map[string]bool // those that carry bytes
+	joined bool            // since it was last pending
+	next   entry           // what happens if State stays as it is
 }
 
 // desktop is what a user has on a host: a user session. It counts while one of
@@ -41,6 +41,7 @@ type desktop struct {
 	live   map[string]*session
 	used   time.Time // last reservation
 	linger time.Time // counts until then
+	end    entry     // of that
 }
 
 // desktopKey names a user in a pool.
@@ -90,24 +91,26 @@ func (d *MemoryDirectory) move(s *session, to SessionState, now time.Time) {
 		return
 	}
 	from := s.State
-	s.State, s.changed = to, now
+	s.State = to
 	switch to {
 	case SessionPending, SessionActive:
 		if to == SessionActive {
 			s.joined = true
+			d.agenda.drop(&s.next)
 		} else {
 			s.joined = false
-			d.after(s, joinWithin, func(then time.Time) { d.move(s, SessionEnded, then) })
+			s.next.do = func(then time.Time) { d.move(s, SessionEnded, then) }
+			d.agenda.set(&s.next, now.Add(joinWithin))
 		}
 		u := d.desktop(s)
 		u.live[s.ID] = s
 		return
 	case SessionLost:
-		d.after(s, keepLost, func(time.Time) { d.forget(s) })
+		d.keep(s, now.Add(keepLost))
 	case SessionEnded:
-		d.after(s, keepEnded, func(time.Time) { d.forget(s) })
+		d.keep(s, now.Add(keepEnded))
 	case SessionKilled:
-		d.after(s, keepKilled, func(time.Time) { d.forget(s) })
+		d.keep(s, now.Add(keepKilled))
 	}
 	clear(s.calls)
 	if from != SessionPending && from != SessionActive {
@@ -117,19 +120,15 @@ func (d *MemoryDirectory) move(s *session, to SessionState, now time.Time) {
 	delete(u.live, s.ID)
 	if s.joined && to != SessionLost {
 		u.linger = now.Add(cmp.Or(d.Linger, defaultLinger))
-		d.agenda.add(u.linger, func(then time.Time) { d.settle(u, then) })
+		d.agenda.set(&u.end, u.linger)
 	}
 	d.settle(u, now)
 }
 
-// after does f when the state that s has just taken has lasted for wait.
-func (d *MemoryDirectory) after(s *session, wait time.Duration, f func(then time.Time)) {
-	since, state := s.changed, s.State
-	d.agenda.add(since.Add(wait), func(then time.Time) {
-		if s.State == state && s.changed.Equal(since) {
-			f(then)
-		}
-	})
+// keep has a session that is over forgotten at a time.
+func (d *MemoryDirectory) keep(s *session, until time.Time) {
+	s.next.do = func(time.Time) { d.forget(s) }
+	d.agenda.set(&s.next, until)
 }
 
 func (d *MemoryDirectory) forget(s *session) {
@@ -146,6 +145,7 @@ func (d *MemoryDirectory) desktop(s *session) *desktop {
 	u := h.desktops[key.user]
 	if u == nil {
 		u = &desktop{key: key, host: h, live: make(map[string]*session)}
+		u.end.do = func(then time.Time) { d.settle(u, then) }
 		h.desktops[key.user] = u
 		if d.desktops[key] == nil {
 			d.desktops[key] = make(map[string]*desktop)
@@ -160,6 +160,7 @@ func (d *MemoryDirectory) settle(u *desktop, now time.Time) {
 	if len(u.live) > 0 || now.Before(u.linger) || u.host.desktops[u.key.user] != u {
 		return
 	}
+	d.agenda.drop(&u.end)
 	delete(u.host.desktops, u.key.user)
 	delete(d.desktops[u.key], u.host.id)
 	if len(d.desktops[u.key]) == 0 {

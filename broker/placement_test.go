@@ -356,6 +356,22 @@ func TestDirectoryForgetsWhatIsOver(t *testing.T) {
 	})
 }
 
+// What a host has put off, it has put off once: its reports and reconnections do
+// not pile up until their times come.
+func TestAgendaDoesNotGrowByWhatHostsSay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t, SeedPool{}, "a")
+		s := p.goes("alice", "a")
+		for range 100 {
+			p.says("a", false, SessionReport{Session: s.ID, State: ReportEnded}, SessionReport{Session: s.ID, State: ReportActive})
+			p.down("a")
+			p.up("a")
+		}
+		require.LessOrEqual(t, len(p.dir.agenda.entries), 2)
+		require.Equal(t, SessionActive, p.dir.sessions[s.ID].State)
+	})
+}
+
 func BenchmarkReserve(b *testing.B) {
 	d := &MemoryDirectory{}
 	seed := Seed{
