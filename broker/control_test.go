@@ -150,7 +150,7 @@ func TestB13_NewChannelFencesTheGhost(t *testing.T) {
 		require.Equal(t, 1, w.broker.Stats().Channels)
 		require.NoError(t, w.dir.Detach(t.Context(), h.id, first.Epoch))
 		require.NoError(t, w.dir.Drain(t.Context(), h.id, first.Epoch, true))
-		_, err = w.dir.HostReport(t.Context(), h.id, first.Epoch, true, nil)
+		_, err = w.dir.HostReport(t.Context(), h.id, first.Epoch, false, []SessionReport{{Session: p.Session, State: ReportEnded}})
 		require.NoError(t, err)
 		require.Equal(t, SessionActive, w.state(p.Session))
 		w.joined(user("dora"), "desktop")
@@ -398,6 +398,13 @@ func TestKillReachesHostGatewayAndToken(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, reachback.CodeKilled, h.ended(p.Session))
 		requireCode(t, reachback.CodeNotFound, w.broker.Kill(t.Context(), "no such session"))
+
+		framed := call(w.connect(user("bob"), "stock"))
+		p, err = w.orchestrate(framed)
+		require.NoError(t, err)
+		require.NoError(t, w.broker.Kill(t.Context(), p.Session))
+		_, err = w.orchestrate(call(framed.Token))
+		requireCode(t, reachback.CodeKilled, err, "and not merely replayed")
 	})
 }
 

@@ -1,11 +1,13 @@
 package broker
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
@@ -262,24 +264,26 @@ func TestEnrolRefusesWhatIsNoRequest(t *testing.T) {
 			require.Equal(t, tt.code.Status(), status)
 		}
 		// A body that trickles is cut at the deadline.
-		r, wr := io.Pipe()
-		go func() {
-			for range 100 {
-				time.Sleep(time.Second)
-				if _, err := wr.Write([]byte(" ")); err != nil {
-					return
-				}
-			}
-			wr.Close()
-		}()
+		nc, err := w.net.Dial(t.Context(), "tcp", "broker.example:443")
+		require.NoError(t, err)
+		config := w.tls.Clone()
+		config.ServerName = "broker.example"
+		c := tls.Client(nc, config)
+		defer c.Close()
+		_, err = io.WriteString(c, "POST "+carrier.PathEnrol+" HTTP/1.1\r\nHost: broker.example\r\nContent-Length: 100\r\n\r\n")
+		require.NoError(t, err)
 		began := time.Now()
-		status, _ := w.post(r)
-		require.Equal(t, http.StatusBadRequest, status)
+		for time.Since(began) < enrolWithin {
+			_, err = io.WriteString(c, " ")
+			require.NoError(t, err)
+			time.Sleep(time.Second)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusBadRequest, resp.StatusCode)
 		require.LessOrEqual(t, time.Since(began), enrolWithin+time.Second)
-		r.Close()
-		time.Sleep(2 * time.Second) // the writer hears of it
 
-		status, _ = w.post(strings.NewReader(good))
+		status, _ := w.post(strings.NewReader(good))
 		require.Equal(t, http.StatusOK, status, "none of this spent the token")
 	})
 }
