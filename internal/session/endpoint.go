@@ -16,7 +16,8 @@ type Path interface {
 	net.Conn
 	// CloseWrite ends the outgoing direction after what was written.
 	CloseWrite() error
-	// Abort closes without a goodbye and unblocks every call.
+	// Abort closes without a goodbye, unblocks every call, and may lose what
+	// was written.
 	Abort() error
 }
 
@@ -77,6 +78,7 @@ type endpoint struct {
 	closeTimer  *time.Timer   // bounds Close
 	abandoned   bool          // CloseWithCode was called: what was written does not matter
 	err         error         // why the session ended; nil while it lives
+	said        bool          // the last word is on its way
 	aborted     bool          // the path was given up, nothing can be sent
 	lingerTimer *time.Timer   // gives the path up some time after the end
 	goroutines  int           // that use the path; the last one closes it
@@ -133,8 +135,28 @@ func (e *endpoint) finish(cause error) {
 	if e.closeTimer != nil {
 		e.closeTimer.Stop()
 	}
-	e.lingerTimer = time.AfterFunc(e.cfg.linger(), func() { e.abort(nil) })
+	e.lingerTimer = time.AfterFunc(e.cfg.linger(), e.depart)
 	e.wake()
+}
+
+// depart stops waiting for the peer of an ended session. What was written before is
+// left to the system to deliver.
+func (e *endpoint) depart() {
+	e.mu.Lock()
+	said := e.said
+	e.mu.Unlock()
+	if said {
+		e.path.Close()
+	} else {
+		e.abort(nil)
+	}
+}
+
+// lastWord takes note that everything was written, the end included.
+func (e *endpoint) lastWord() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.said = true
 }
 
 // leave is called by each of the goroutines when it is done with the path.

@@ -50,7 +50,10 @@ func (r *Raw) pump() {
 			r.mu.Unlock()
 			err = r.path.CloseWrite()
 			r.mu.Lock()
-			r.out.finSent, r.out.finAcked = true, err == nil
+			if r.eof {
+				err = nil // a peer that has ended need not stay to hear our end
+			}
+			r.out.finSent, r.out.finAcked, r.said = true, err == nil, err == nil
 		case r.closing:
 			r.finish(r.refuse(reachback.CodeClosed))
 		default:
@@ -71,9 +74,7 @@ func (r *Raw) pump() {
 		return
 	}
 	r.path.SetReadDeadline(time.Time{})
-	if _, err := io.Copy(io.Discard, r.path); err != nil {
-		r.abort(nil)
-	}
+	io.Copy(io.Discard, r.path)
 }
 
 // sent, called with mu held, takes note of bytes that the path has taken.

@@ -24,7 +24,7 @@ func (s *Session) readPath() {
 	if s.ended(err) {
 		// Whatever the peer still sends is of no interest, but its end is.
 		if _, err = br.WriteTo(io.Discard); err != nil {
-			s.abort(nil)
+			s.depart()
 		}
 	}
 }

@@ -77,7 +77,7 @@ func Open(ctx context.Context, p Path, cfg Config) (*Session, error) {
 // Refuse tells the peer of a fresh path, as the first and only frame, why there
 // will be no session, and closes the path.
 func Refuse(p Path, c reachback.Code) {
-	linger := time.AfterFunc(lingerTimeout, func() { p.Abort() })
+	linger := time.AfterFunc(lingerTimeout, func() { p.Close() })
 	defer linger.Stop()
 	defer p.Close()
 	if _, err := p.Write(appendReset(nil, c)); err != nil {

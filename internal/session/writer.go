@@ -85,7 +85,9 @@ func (s *Session) writePath() {
 	}
 	if err != nil {
 		s.abort(nil)
+		return
 	}
+	s.lastWord()
 }
 
 func (s *Session) hasWork() bool {
