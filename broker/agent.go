@@ -41,12 +41,12 @@ type Agent struct {
 // A Handler does an agent's work: *transport.Listener is one. Its methods may be
 // called concurrently.
 type Handler interface {
-	// Welcome is called each time a control channel stands.
+	// Welcome is called each time a control channel stands. It must not block.
 	Welcome(w *Welcome)
 	// Summon asks to answer a call; nil accepts. It must return within 3 s,
 	// and the answer itself is made after it has returned.
 	Summon(ctx context.Context, s *Summon) error
-	// Disconnect ends a session.
+	// Disconnect ends a session. It must not block.
 	Disconnect(session string, c reachback.Code)
 	// Sessions are the live sessions, for the report after each welcome.
 	Sessions() []SessionReport

@@ -4,10 +4,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback"
@@ -368,87 +365,4 @@ func TestRecordFollowsTheCall(t *testing.T) {
 		require.Equal(t, SessionEnded, w.state(p.Session))
 		require.Equal(t, 1, w.desktops(h.id), "nothing came of bob's")
 	})
-}
-
-func TestConnect(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		for _, tt := range []struct {
-			name, resource string
-			key            [32]byte
-			code           reachback.Code
-		}{
-			{"assigned", "desktop", clientKey, ""},
-			{"not assigned", "secret", clientKey, reachback.CodeResourceNotFound},
-			{"not there", "nothing", clientKey, reachback.CodeResourceNotFound},
-			{"raw where the pool admits it", "stock", [32]byte{}, ""},
-			{"raw where it does not", "desktop", [32]byte{}, reachback.CodeRawNotAllowed},
-		} {
-			c, err := w.broker.Connect(t.Context(), alice(), tt.resource, tt.key)
-			requireCode(t, tt.code, err, tt.name)
-			if err != nil {
-				require.Len(t, reachback.AsError(err).CorrelationID, 32)
-				continue
-			}
-			require.Equal(t, []string{gateway}, c.Gateways)
-			var keys jose.JSONWebKeySet
-			require.NoError(t, json.Unmarshal(c.Keys, &keys))
-			got, err := token.VerifyConnection(&keys, c.Token, time.Now())
-			require.NoError(t, err)
-			require.Equal(t, tt.key, got.ClientKey)
-			require.Equal(t, c.CorrelationID, got.CorrelationID)
-			require.Equal(t, *alice(), got.User)
-			require.Equal(t, tt.resource, got.Resource)
-		}
-		a, err := w.broker.Connect(t.Context(), alice(), "secret", clientKey)
-		require.Nil(t, a)
-		b, err2 := w.broker.Connect(t.Context(), alice(), "nothing", clientKey)
-		require.Nil(t, b)
-		require.Equal(t, err.Error(), err2.Error(), "the two get the same answer")
-
-		all, err := w.broker.Resources(t.Context(), alice())
-		require.NoError(t, err)
-		var titles []string
-		for _, r := range all {
-			titles = append(titles, r.Title)
-		}
-		require.Equal(t, []string{"Any client", "Desktop", "My own"}, titles)
-		none, err := w.broker.Resources(t.Context(), &reachback.User{Subject: "eve"})
-		require.NoError(t, err)
-		require.Empty(t, none)
-	})
-}
-
-type verifierFunc func(ctx context.Context, token string) (*reachback.User, error)
-
-func (f verifierFunc) Verify(ctx context.Context, token string) (*reachback.User, error) {
-	return f(ctx, token)
-}
-
-func TestAuthenticate(t *testing.T) {
-	b := &Broker{Verifier: verifierFunc(func(_ context.Context, token string) (*reachback.User, error) {
-		if token != "good" {
-			return nil, reachback.Refuse(reachback.CodeTokenExpired)
-		}
-		return alice(), nil
-	})}
-	for _, tt := range []struct {
-		name   string
-		broker *Broker
-		header []string
-		code   reachback.Code
-	}{
-		{"good", b, []string{"Bearer good"}, ""},
-		{"refused", b, []string{"Bearer bad"}, reachback.CodeTokenExpired},
-		{"none", b, nil, reachback.CodeTokenMissing},
-		{"another scheme", b, []string{"Basic good"}, reachback.CodeTokenMissing},
-		{"two", b, []string{"Bearer good", "Bearer bad"}, reachback.CodeBadRequest},
-		{"absurdly long", b, []string{"Bearer " + strings.Repeat("a", token.MaxLen+1)}, reachback.CodeTokenInvalid},
-		{"nobody checks", &Broker{}, []string{"Bearer good"}, reachback.CodeTokenInvalid},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			u, err := tt.broker.Authenticate(&http.Request{Header: http.Header{"Authorization": tt.header}})
-			requireCode(t, tt.code, err)
-			require.Equal(t, tt.code == "", u != nil)
-		})
-	}
 }
