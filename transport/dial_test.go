@@ -182,7 +182,7 @@ func TestG1_GatewayInTheClientsPlaceIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		conn, err := w.connect(t.Context(), "desktop", key)
 		require.NoError(t, err)
-		a := &attempt{conn: conn, nonce: newNonce()}
+		a := &attempt{nonce: newNonce()}
 		leg, err := w.relayDialer().Call(t.Context(), gateway, conn.Token, a.nonce)
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(conn.Keys, &a.keys))
@@ -393,8 +393,7 @@ func TestDialErrors(t *testing.T) {
 func TestDialEndsWithItsContext(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		held := make(chan struct{})
-		var l *liar
-		l = newLiar(w, func(leg *carrier.Conn, nonce string) {
+		l := newLiar(w, func(leg *carrier.Conn, nonce string) {
 			defer close(held)
 			io.Copy(io.Discard, bufio.NewReader(leg)) // no answer at all
 			leg.Close()
