@@ -40,6 +40,7 @@ func ConfigureServer(s *http.Server) error {
 	}
 	t = t.Clone()
 	t.MinVersion = max(t.MinVersion, tls.VersionTLS12)
+	t.DynamicRecordSizingDisabled = true // a leg carries much, and every small record of it costs
 	forOthers := t.GetConfigForClient
 	ours := forPeer(t)
 	t.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

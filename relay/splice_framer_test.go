@@ -9,12 +9,10 @@ import (
 
 // FuzzFramer follows a stream in pieces of any size.
 func FuzzFramer(f *testing.F) {
-	record := func(n int) []byte {
-		return append(binary.BigEndian.AppendUint16([]byte{23, 3, 3}, uint16(n)), make([]byte, n)...)
-	}
-	f.Add(record(0), byte(1))
-	f.Add(append(record(1), record(300)...), byte(7))
-	f.Add(append(record(0), record(0)...), byte(255))
+	f.Add(tlsRecord(0), byte(1))
+	f.Add(append(tlsRecord(1), tlsRecord(300)...), byte(7))
+	f.Add(append(tlsRecord(0), tlsRecord(0)...), byte(255))
+	f.Add(append(tlsRecord(300), tlsRecord(700)...), byte(7))
 	f.Add([]byte{23, 3, 3, 255, 255}, byte(3))
 	f.Fuzz(func(t *testing.T, stream []byte, step byte) {
 		var fr framer
