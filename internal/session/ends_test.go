@@ -2,9 +2,12 @@ package session
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,6 +281,32 @@ func TestCodeEndsBothEnds(t *testing.T) {
 			require.NoError(t, a.Close())
 		})
 	}
+}
+
+func TestCodesThatNoFrameCanCarryAreNotSent(t *testing.T) {
+	for _, code := range []reachback.Code{"", "Not a code", reachback.Code(strings.Repeat("x", 65))} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := pair(t)
+			require.NoError(t, a.CloseWithCode(code))
+			<-b.Done()
+			requireCode(t, reachback.CodeInternal, b.Err())
+		})
+	}
+}
+
+func TestOpenEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := paths()
+		cause := errors.New("enough")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, cause)
+		defer cancel()
+		start := time.Now()
+		s, err := Open(ctx, a, Config{})
+		require.Nil(t, s)
+		require.ErrorIs(t, err, cause)
+		require.Equal(t, 3*time.Second, time.Since(start))
+		b.Close()
+	})
 }
 
 func TestRefusalIsTheFirstFrame(t *testing.T) {

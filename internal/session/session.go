@@ -63,8 +63,10 @@ func Open(ctx context.Context, p Path, cfg Config) (*Session, error) {
 	case <-s.done:
 	case <-ctx.Done():
 		s.abort(context.Cause(ctx))
+		<-s.done
+		return nil, s.Err()
 	}
-	// A HELLO counts even when something else happened at the same time.
+	// A session counts even if it was a short one.
 	select {
 	case <-s.hello:
 		return s, nil
@@ -177,6 +179,9 @@ func (s *Session) closeExpired() {
 // CloseWithCode ends the session at once. The peer's calls fail with the code, and
 // what either end has not read is lost.
 func (s *Session) CloseWithCode(c reachback.Code) error {
+	if !validCode(c) {
+		c = reachback.CodeInternal
+	}
 	s.mu.Lock()
 	if s.err == nil {
 		s.drop()
