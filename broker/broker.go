@@ -146,6 +146,26 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// deny refuses a host's request, whose address has one more failed attempt then. The
+// record and the answer have the same correlation id. Of a flood there is no record
+// but the count.
+func (b *Broker) deny(w http.ResponseWriter, r *http.Request, what string, err error, attrs ...any) {
+	e := *reachback.AsError(err)
+	e.CorrelationID = randomID(16)
+	level := slog.LevelWarn
+	switch {
+	case e.Code == reachback.CodeRateLimited:
+		level = slog.LevelDebug
+	case e.Code.Status() < http.StatusInternalServerError:
+		b.failures.Fail(remoteAddr(r), time.Now())
+	case e.Code == reachback.CodeInternal:
+		level = slog.LevelError
+	}
+	attrs = append(attrs, "remote", r.RemoteAddr, "correlation_id", e.CorrelationID, "code", e.Code, "err", err)
+	b.log().Log(r.Context(), level, what, attrs...)
+	b.refuse(w, &e)
+}
+
 func (b *Broker) refuse(w http.ResponseWriter, err error) {
 	b.counters.refused(reachback.CodeOf(err))
 	carrier.Refuse(w, err, "")

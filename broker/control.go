@@ -52,8 +52,7 @@ type control struct {
 func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 	host, err := b.admitControl(r)
 	if err != nil {
-		b.log().Warn("control channel refused", "remote", r.RemoteAddr, "host", host, "err", err)
-		b.refuse(w, err)
+		b.deny(w, r, "control channel refused", err, "host", host)
 		return
 	}
 	conn, err := carrier.Hijack(w)
@@ -76,6 +75,9 @@ func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *Broker) admitControl(r *http.Request) (host string, err error) {
+	if b.failures.Blocked(remoteAddr(r), time.Now()) {
+		return "", reachback.Refuse(reachback.CodeRateLimited)
+	}
 	if err := carrier.CheckUpgrade(r); err != nil {
 		return "", err
 	}

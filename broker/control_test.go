@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"io"
+	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +17,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/limit"
 	"github.com/reachback/reachback/relay"
 )
 
@@ -341,6 +346,33 @@ func TestRequestsForAControlChannel(t *testing.T) {
 		requireCode(t, reachback.CodeCertificateMissing, err)
 		_, err = d.Upgrade(t.Context(), server, "/elsewhere", nil, nil, reachback.CodeBrokerUnreachable)
 		requireCode(t, reachback.CodeNotFound, err)
+	})
+}
+
+func TestFloodOfRefusedChannelsIsCutShort(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		h := w.enrol("pc1", "desktops")
+		var log bytes.Buffer
+		w.broker.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		w.server.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			r.RemoteAddr = "192.0.2.1:5"
+			w.broker.ServeHTTP(rw, r)
+		})
+		d := &carrier.Dialer{TLS: w.tls, NetDial: w.dial}
+		ask := func(cert *tls.Certificate) *reachback.Error {
+			_, err := d.Upgrade(t.Context(), server, carrier.PathControl, nil, cert, reachback.CodeBrokerUnreachable)
+			return reachback.AsError(err)
+		}
+		first := ask(nil)
+		require.Equal(t, reachback.CodeCertificateMissing, first.Code)
+		require.Contains(t, log.String(), "correlation_id="+first.CorrelationID)
+		for range 2 * limit.Burst {
+			ask(nil)
+		}
+		require.Equal(t, limit.Burst, strings.Count(log.String(), "control channel refused"))
+		require.Equal(t, reachback.CodeRateLimited, ask(h.agent.Identity.Certificate()).Code, "before its certificate is looked at")
+		time.Sleep(time.Second)
+		require.Equal(t, reachback.CodeCertificateMissing, ask(nil).Code)
 	})
 }
 

@@ -39,18 +39,9 @@ type enrolAnswer struct {
 }
 
 func (b *Broker) serveEnrol(w http.ResponseWriter, r *http.Request) {
-	from := remoteAddr(r)
-	if b.failures.Blocked(from, time.Now()) {
-		b.refuse(w, reachback.Refuse(reachback.CodeRateLimited))
-		return
-	}
 	a, err := b.enrol(w, r)
 	if err != nil {
-		if reachback.AsError(err).Code.Status() < http.StatusInternalServerError {
-			b.failures.Fail(from, time.Now())
-		}
-		b.log().Warn("enrolment refused", "remote", r.RemoteAddr, "err", err)
-		b.refuse(w, err)
+		b.deny(w, r, "enrolment refused", err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -65,6 +56,8 @@ func remoteAddr(r *http.Request) netip.Addr {
 
 func (b *Broker) enrol(w http.ResponseWriter, r *http.Request) (*enrolAnswer, error) {
 	switch {
+	case b.failures.Blocked(remoteAddr(r), time.Now()):
+		return nil, reachback.Refuse(reachback.CodeRateLimited)
 	case r.Method != http.MethodPost || r.Header.Get("Origin") != "" || r.TLS == nil:
 		return nil, reachback.Refuse(reachback.CodeBadRequest)
 	case r.ContentLength > maxEnrolBody:
