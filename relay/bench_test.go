@@ -53,7 +53,7 @@ func (f figures) report(b *testing.B) {
 	}
 }
 
-func median[T cmp.Ordered](v []T) (m T) { return quantile(v, 0.5) }
+func median[T cmp.Ordered](v []T) T { return quantile(v, 0.5) }
 
 func quantile[T cmp.Ordered](v []T, q float64) (m T) {
 	if len(v) == 0 {
