@@ -38,7 +38,7 @@ type Agent struct {
 	draining bool
 }
 
-// A Handler does an agent's work: *transport.Listener is one. Its methods may be
+// A Handler does an agent's work; transport.ListenConfig has one. Its methods may be
 // called concurrently.
 type Handler interface {
 	// Welcome is called each time a control channel stands. It must not block.
