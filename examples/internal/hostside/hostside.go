@@ -142,7 +142,7 @@ func one(p *program.Program, c *transport.Conn, targets *targets) {
 const (
 	dialTimeout = 2 * time.Second  // within the 3 s that a summon may take
 	parkTime    = 20 * time.Second // longer than a call may take
-	maxParked   = 256
+	maxParked   = 64
 )
 
 // targets holds the connections to the RDP server that were made when a summon
@@ -169,13 +169,19 @@ func (t *targets) admit(ctx context.Context, s *broker.Summon) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || len(t.parked) >= maxParked {
+	if t.closed {
 		conn.Close()
-		return reachback.Refuse(reachback.CodeUnavailable)
+		return reachback.Refuse(reachback.CodeDraining)
 	}
 	if old, ok := t.parked[s.Session]; ok { // summoned again for the same session
 		old.timer.Stop()
 		old.conn.Close()
+		delete(t.parked, s.Session)
+	}
+	// Calls whose clients leave must not keep others out: beyond the limit a
+	// session asks the server again when it is there.
+	if len(t.parked) >= maxParked {
+		return conn.Close()
 	}
 	session := s.Session
 	t.parked[session] = parked{conn, time.AfterFunc(parkTime, func() {
