@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/limit"
 )
 
 const (
@@ -25,8 +27,8 @@ const (
 )
 
 // A Handler serves the workspace, its .rdp files and icons, connect and keys.
-// SPEC.md, section 9, has the requests. It keeps no state: what a user may see
-// is asked of the source at each request.
+// SPEC.md, section 9, has the requests. It keeps nothing of users: what one may
+// see is asked of the source at each request.
 type Handler struct {
 	// Source knows users and resources. Required.
 	Source Source
@@ -36,6 +38,8 @@ type Handler struct {
 	// Name is the workspace's, as users see it. Empty means "Workspace".
 	Name   string
 	Logger *slog.Logger // nil is silent
+
+	refusals limit.Failures // by address: of a flood no more is recorded
 }
 
 // ServeHTTP implements [http.Handler].
@@ -222,11 +226,26 @@ func (x *exchange) refuse(err error) {
 	}
 	x.correlationID = e.CorrelationID
 	level := slog.LevelWarn
-	if e.Code == reachback.CodeInternal {
+	switch {
+	case e.Code == reachback.CodeInternal:
 		level = slog.LevelError
+	case e.Code.Status() < http.StatusInternalServerError && x.flooded():
+		level = slog.LevelDebug
 	}
 	x.log(level, "request refused", "method", x.r.Method, "path", cut(x.r.URL.Path), "code", e.Code, "err", err)
 	carrier.Refuse(x.w, &e, "")
+}
+
+// flooded counts a refusal, and reports whether the address has had so many that the
+// operator has heard enough of it. Others behind the same address are still served.
+func (x *exchange) flooded() bool {
+	from, _ := netip.ParseAddrPort(x.r.RemoteAddr) // of anything else: the zero address
+	now := time.Now()
+	if x.refusals.Blocked(from.Addr(), now) {
+		return true
+	}
+	x.refusals.Fail(from.Addr(), now)
+	return false
 }
 
 func (x *exchange) log(level slog.Level, msg string, args ...any) {

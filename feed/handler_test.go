@@ -11,11 +11,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/feed"
+	"github.com/reachback/reachback/internal/limit"
 )
 
 // request sends one request to h, with fields "Name: value".
@@ -268,6 +271,23 @@ func TestHandlerLogs(t *testing.T) {
 }
 
 // Over HTTP/2, as browsers speak it, everything answers the same.
+func TestFloodOfRefusalsIsRecordedInPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h := newHandler(newSource())
+		h.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		for range 2 * limit.Burst {
+			require.Equal(t, http.StatusUnauthorized, get(h, "guess", "/feed").Code)
+		}
+		require.Equal(t, limit.Burst, strings.Count(log.String(), "request refused"))
+		require.Equal(t, http.StatusOK, get(h, "alice-token", "/feed").Code, "from the same address")
+		log.Reset()
+		time.Sleep(time.Second)
+		get(h, "guess", "/feed")
+		require.Contains(t, log.String(), "request refused")
+	})
+}
+
 func TestHandlerOverHTTP2(t *testing.T) {
 	h := newHandler(newSource())
 	server := httptest.NewUnstartedServer(h)
