@@ -96,13 +96,16 @@ func (i *Issuer) Issue(name string, groups []string, now time.Time) (string, err
 	}).Serialize()
 }
 
+// TokenFile is the name of the file with a user's token.
+func TokenFile(user string) string { return program.FileName(user) + ".token" }
+
 // WriteToken writes a fresh token of the user to dir and returns the file's path.
 func (i *Issuer) WriteToken(dir, name string, groups []string) (string, error) {
 	t, err := i.Issue(name, groups, time.Now())
 	if err != nil {
 		return "", err
 	}
-	return program.WriteFile(dir, program.FileName(name)+".token", []byte(t+"\n"))
+	return program.WriteFile(dir, TokenFile(name), []byte(t+"\n"))
 }
 
 // Verify implements broker.Verifier.

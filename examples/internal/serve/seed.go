@@ -40,6 +40,9 @@ func (s *Server) seed(path string) (*broker.Seed, error) {
 		err = checkProperties(seed)
 	}
 	if err == nil {
+		err = checkUsers(seed)
+	}
+	if err == nil {
 		err = s.state.Directory().Apply(*seed)
 	}
 	if err != nil {
@@ -54,6 +57,20 @@ func checkProperties(seed *broker.Seed) error {
 		if err := feed.CheckProperties(p.RDP); err != nil {
 			return fmt.Errorf("pool %s: %w", p.Name, err)
 		}
+	}
+	return nil
+}
+
+// checkUsers refuses users whose tokens would be in one file, or in that of the
+// hosts' token. There are file systems that take no notice of case.
+func checkUsers(seed *broker.Seed) error {
+	taken := map[string]bool{tokenFile: true}
+	for _, u := range seed.Users {
+		file := strings.ToLower(devidp.TokenFile(u.Name))
+		if taken[file] {
+			return fmt.Errorf("user %q: another token is kept in %s", u.Name, file)
+		}
+		taken[file] = true
 	}
 	return nil
 }
