@@ -126,7 +126,9 @@ func (r *Relay) park(w *waiting, a *answer) error {
 		return reachback.Refuse(reachback.CodeTicketInvalid)
 	case w.permit != nil:
 		return w.match(a)
-	case len(w.parked) >= maxAnswers:
+	case len(w.parked) >= maxAnswers,
+		// One host that has the ticket must not keep the others out.
+		slices.ContainsFunc(w.parked, func(o *answer) bool { return o.host == a.host }):
 		return reachback.Refuse(reachback.CodeTooManyWaiting)
 	}
 	w.parked = append(w.parked, a)

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/netip"
 	"testing"
@@ -146,12 +147,14 @@ func TestAnswersThatWaitAreBounded(t *testing.T) {
 		called := w.call("alice")
 		c := <-w.summons
 		var others []<-chan outcome
-		for range maxAnswers - 1 {
-			others = append(others, w.answer(c, w.host("host-2")))
+		for i := range maxAnswers - 1 {
+			others = append(others, w.answer(c, w.host(fmt.Sprint("other-", i))))
+			synctest.Wait()
+			requireCode(t, reachback.CodeTooManyWaiting, (<-w.answer(c, w.host("other-0"))).err) // each host once
 		}
 		answered := w.answer(c, w.host("host-1"))
 		synctest.Wait()
-		requireCode(t, reachback.CodeTooManyWaiting, (<-w.answer(c, w.host("host-1"))).err)
+		requireCode(t, reachback.CodeTooManyWaiting, (<-w.answer(c, w.host("host-2"))).err)
 		close(permit)
 		requireCarries(t, must(t, called), must(t, answered), "hello")
 		for _, o := range others {
