@@ -16,6 +16,8 @@ const (
 	maxSummons = 64
 	// maxReported is how many sessions fit into one full report.
 	maxReported = 500
+	// reportEvery is between two reports of changes, unless one is full.
+	reportEvery = 100 * time.Millisecond
 	// renewRetry is how long after a failed renewal the next one is tried.
 	renewRetry = time.Hour
 	// welcomeWithin is how long the broker may take to answer hello.
@@ -30,6 +32,7 @@ type agentChannel struct {
 	redial  *redial // owned by the reader while the channel lives
 
 	welcomed bool          // owned by the reader
+	held     *time.Timer   // until then changes wait; guarded by Agent.mu
 	summons  chan struct{} // a slot for each summon in work
 	messages chan struct{} // the same for application messages
 	wg       sync.WaitGroup
@@ -42,6 +45,9 @@ func (c *agentChannel) serve() error {
 	c.agent.mu.Lock()
 	if c.agent.current == c {
 		c.agent.current = nil
+	}
+	if c.held != nil {
+		c.held.Stop()
 	}
 	c.agent.mu.Unlock()
 	c.wg.Wait()
@@ -100,14 +106,41 @@ func (c *agentChannel) welcome(w *welcomeMessage) {
 	if a.draining {
 		c.send(&drainMessage{On: true})
 	}
-	for len(a.changes) > 0 {
-		n := min(len(a.changes), maxReported)
-		c.send(&sessionsMessage{Sessions: a.changes[:n]})
-		a.changes = a.changes[n:]
-	}
-	a.changes = nil
 	a.current = c
+	for len(a.changes) > 0 && c.sendChanges() == nil {
+	}
 	c.wg.Go(c.renewals)
+}
+
+// reportChanges sends the changes of sessions. Those that come soon after wait, to go
+// together: the broker takes a limited number of messages from a host, and users
+// come and go as they like. Agent.mu is held.
+func (c *agentChannel) reportChanges() {
+	a := c.agent
+	if c.held != nil && len(a.changes) < maxReported || len(a.changes) == 0 || c.sendChanges() != nil || c.held != nil {
+		return
+	}
+	c.held = time.AfterFunc(reportEvery, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if c.held = nil; a.current == c {
+			c.reportChanges()
+		}
+	})
+}
+
+// sendChanges sends as many changes as one message holds. What cannot be sent any
+// more is left to the next channel. Agent.mu is held.
+func (c *agentChannel) sendChanges() error {
+	a := c.agent
+	n := min(len(a.changes), maxReported)
+	if err := c.send(&sessionsMessage{Sessions: a.changes[:n]}); err != nil {
+		return err
+	}
+	if a.changes = a.changes[n:]; len(a.changes) == 0 {
+		a.changes = nil
+	}
+	return nil
 }
 
 // summon has the handler answer a summon, beside the reader.

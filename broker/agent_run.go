@@ -140,14 +140,13 @@ const maxChanges = 1024
 func (a *Agent) Report(r SessionReport) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.current == nil {
-		if len(a.changes) >= maxChanges {
-			a.changes = slices.Delete(a.changes, 0, 1)
-		}
-		a.changes = append(a.changes, r)
-		return
+	if len(a.changes) >= maxChanges {
+		a.changes = slices.Delete(a.changes, 0, 1)
 	}
-	a.current.send(&sessionsMessage{Sessions: []SessionReport{r}})
+	a.changes = append(a.changes, r)
+	if a.current != nil {
+		a.current.reportChanges()
+	}
 }
 
 // Drain tells the broker, now and after each welcome, to send no new users, or

@@ -250,3 +250,41 @@ func TestSummonsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// Users who come and go cannot make their host lose its channel.
+func TestCallsDoNotUseUpAHostsMessages(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		h := w.up("pc1", "desktops")
+		epoch := h.epoch()
+		for range 2 * messageBurst {
+			p, err := w.orchestrate(call(w.connect(alice(), "desktop")))
+			require.NoError(t, err)
+			h.agent.Report(SessionReport{Session: p.Session, State: ReportActive})
+			h.agent.Report(SessionReport{Session: p.Session, State: ReportEnded, Code: reachback.CodeClosed})
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		require.Equal(t, epoch, h.epoch())
+	})
+}
+
+// All sessions of a host can end at once, with their gateway.
+func TestManyChangesGoInFewMessages(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		h := w.up("pc1", "desktops")
+		epoch := h.epoch()
+		var sessions []string
+		for range 3 * queueLength {
+			_, p := w.joined(alice(), "desktop")
+			sessions = append(sessions, p.Session)
+		}
+		for _, s := range sessions {
+			h.agent.Report(SessionReport{Session: s, State: ReportEnded, Code: reachback.CodePathLost})
+		}
+		time.Sleep(time.Second)
+		require.Equal(t, epoch, h.epoch())
+		for _, s := range sessions {
+			require.Equal(t, SessionEnded, w.state(s))
+		}
+	})
+}

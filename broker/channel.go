@@ -37,7 +37,7 @@ const (
 // other goroutine writes, so that an idle channel has one stack and no queue.
 type channel struct {
 	conn    *carrier.Conn
-	limiter *rate.Limiter // of incoming messages, pings and answers too; nil: none
+	limiter *rate.Limiter // of incoming messages that are no awaited answers; nil: none
 
 	// ctx ends with the channel, and its cause says why.
 	ctx      context.Context
@@ -98,12 +98,14 @@ func (c *channel) read(patience time.Duration, handle func(message) error) {
 			continue // until the peer has read the last message and left
 		}
 		patience = DeadAfter
-		if c.limiter != nil && !c.limiter.Allow() {
-			c.end(reachback.Refuse(reachback.CodeRateLimited), true)
-			continue
-		}
 		m, err := parseMessage(b)
-		if err == nil && m != nil {
+		switch {
+		case err != nil:
+		case m != nil && c.answered(m):
+			// It was asked for, so how many there are is not the peer's doing.
+		case c.limiter != nil && !c.limiter.Allow():
+			err = reachback.Refuse(reachback.CodeRateLimited)
+		case m != nil:
 			err = c.dispatch(m, handle)
 		}
 		if err != nil {
@@ -130,6 +132,23 @@ func readError(err error) error {
 
 var errPeerLeft = errors.New("the peer closed the control channel")
 
+// answered hands m to the request that waits for it, if one does.
+func (c *channel) answered(m message) bool {
+	re := m.head().Re
+	if re == 0 {
+		return false
+	}
+	c.mu.Lock()
+	answer := c.answers[re]
+	delete(c.answers, re)
+	c.mu.Unlock()
+	if answer == nil {
+		return false
+	}
+	answer <- m // has room for one
+	return true
+}
+
 // dispatch handles what is alike at both ends, and passes on the rest.
 func (c *channel) dispatch(m message, handle func(message) error) error {
 	switch m := m.(type) {
@@ -142,14 +161,7 @@ func (c *channel) dispatch(m message, handle func(message) error) error {
 		c.end(&reachback.Error{Code: m.Code, Message: m.Code.Text()}, false)
 		return nil
 	}
-	if re := m.head().Re; re != 0 {
-		c.mu.Lock()
-		answer := c.answers[re]
-		delete(c.answers, re)
-		c.mu.Unlock()
-		if answer != nil {
-			answer <- m // has room for one
-		}
+	if m.head().Re != 0 {
 		return nil // nobody waits for a late answer
 	}
 	return handle(m)
