@@ -14,7 +14,7 @@ import (
 const (
 	// maxSummons is how many summons are worked on at once.
 	maxSummons = 64
-	// maxReported is how many sessions fit into one full report.
+	// maxReported is how many sessions may stand in one report.
 	maxReported = 500
 	// reportEvery is between two reports of changes, unless one is full.
 	reportEvery = 100 * time.Millisecond

@@ -211,6 +211,9 @@ func (c *control) handle(m message) error {
 }
 
 func (c *control) report(m *sessionsMessage) error {
+	if len(m.Sessions) > maxReported {
+		return reachback.Refuse(reachback.CodeProtocolError)
+	}
 	b := c.broker
 	a, err := b.dir.HostReport(b.ctx, c.host, c.epoch, m.Full, m.Sessions)
 	if err != nil {

@@ -254,6 +254,10 @@ func TestChannelRefusals(t *testing.T) {
 			_, err := c.Write([]byte{0xff, 0xff, 0xff, 0xff})
 			require.NoError(t, err)
 		}, reachback.CodeMessageTooLarge},
+		{"a report of too many sessions", func(t *testing.T, c *carrier.Conn) {
+			say(t, c, hello)
+			say(t, c, `{"type":"sessions","sessions":[{}`+strings.Repeat(",{}", maxReported)+`]}`)
+		}, reachback.CodeProtocolError},
 		{"a flood", func(t *testing.T, c *carrier.Conn) {
 			say(t, c, hello)
 			for range messageBurst + 1 {
