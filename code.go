@@ -166,17 +166,25 @@ var codes = map[Code]struct {
 // maxCode is the longest code of this or any later version.
 const maxCode = 64
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It takes a code of a later
-// version and nothing that has not the form of a code (a-z, 0-9 and "_", at most
-// 64), because codes come from peers and go to terminals and logs.
-func (c *Code) UnmarshalText(b []byte) error {
-	if len(b) > maxCode {
-		return errNotACode
+// Valid reports whether c has the form of a code, of this version or a later one:
+// 1 to 64 of a-z, 0-9 and "_". Codes come from peers and go to terminals and logs.
+func (c Code) Valid() bool {
+	if len(c) > maxCode {
+		return false
 	}
-	for _, d := range b {
-		if (d < 'a' || d > 'z') && (d < '0' || d > '9') && d != '_' {
-			return errNotACode
+	for _, b := range []byte(c) {
+		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' {
+			return false
 		}
+	}
+	return c != ""
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. It takes what is [Code.Valid],
+// and no code at all.
+func (c *Code) UnmarshalText(b []byte) error {
+	if len(b) > 0 && !Code(b).Valid() {
+		return errNotACode
 	}
 	*c = Code(b)
 	return nil

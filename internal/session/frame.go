@@ -99,23 +99,13 @@ func parseBody(t frameType, b []byte) (frame, error) {
 		f.limit = binary.BigEndian.Uint64(b[8:])
 	case frameReset:
 		f.code = reachback.Code(b)
-		if !validCode(f.code) {
+		if !f.code.Valid() {
 			return f, reachback.Refuse(reachback.CodeProtocolError)
 		}
 	case framePing, framePong:
 		f.probe = binary.BigEndian.Uint64(b)
 	}
 	return f, nil
-}
-
-// validCode reports whether a RESET can carry c, known or not.
-func validCode(c reachback.Code) bool {
-	for i := range len(c) {
-		if b := c[i]; (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '_' {
-			return false
-		}
-	}
-	return len(c) > 0 && len(c) <= maxCode
 }
 
 func appendHeader(b []byte, t frameType, n int) []byte {

@@ -179,7 +179,7 @@ func (s *Session) closeExpired() {
 // CloseWithCode ends the session at once. The peer's calls fail with the code, and
 // what either end has not read is lost.
 func (s *Session) CloseWithCode(c reachback.Code) error {
-	if !validCode(c) {
+	if !c.Valid() {
 		c = reachback.CodeInternal
 	}
 	s.mu.Lock()
