@@ -2,6 +2,7 @@ package relay
 
 import (
 	"cmp"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,8 +19,7 @@ import (
 // nothing of the requests that it came from.
 type joint struct {
 	relay            *Relay
-	client           net.Conn
-	host             *carrier.Conn
+	client, host     io.Closer // the legs; guarded by Relay.mu until run
 	call             string
 	correlation      string
 	permit           Permit // without the grant
@@ -44,7 +44,7 @@ func (p *Pending) joinOnce(client net.Conn, header http.Header) (*joint, error) 
 	if err := r.register(j); err != nil {
 		return nil, p.unjoined(client, host, err)
 	}
-	if err := j.greet(header); err != nil {
+	if err := j.greet(client, host, header); err != nil {
 		r.mu.Lock()
 		delete(r.joined, j)
 		c := cmp.Or(j.why, reachback.CodeOf(err))
@@ -93,29 +93,61 @@ func (r *Relay) register(j *joint) error {
 	return nil
 }
 
-// greet sends both legs their 101, the client's with header.
-func (j *joint) greet(header http.Header) error {
-	if c, ok := j.client.(*carrier.Conn); ok && header != nil {
+// greet sends both legs their 101, the client's with header, and takes over their
+// records where it can.
+func (j *joint) greet(client net.Conn, host *carrier.Conn, header http.Header) error {
+	h := http.Header{carrier.HeaderCorrelation: {j.correlation}}
+	c, ok := client.(*carrier.Conn)
+	if ok && header != nil && canTakeOver(c) && canTakeOver(host) {
+		return j.takeOver(c, host, header, h)
+	}
+	if ok && header != nil {
 		if err := c.Switch(header); err != nil {
 			return reachback.Refuse(reachback.CodeClientLost)
 		}
 	}
-	h := http.Header{carrier.HeaderCorrelation: {j.correlation}}
-	if err := j.host.Switch(h); err != nil {
+	if err := host.Switch(h); err != nil {
 		return reachback.Refuse(reachback.CodeHostLost)
 	}
 	return nil
+}
+
+// takeOver is greet for legs whose records become the relay's.
+func (j *joint) takeOver(client, host *carrier.Conn, clientHeader, hostHeader http.Header) error {
+	c, err := takeOver(client, j.relay.Limits.writeTimeout())
+	if err != nil {
+		return err
+	}
+	h, err := takeOver(host, j.relay.Limits.writeTimeout())
+	if err != nil {
+		return err
+	}
+	j.relay.mu.Lock()
+	j.client, j.host = c, h
+	j.relay.mu.Unlock()
+	if _, err := c.Write(carrier.SwitchHead(clientHeader)); err != nil {
+		return reachback.Refuse(reachback.CodeClientLost)
+	}
+	if _, err := h.Write(carrier.SwitchHead(hostHeader)); err != nil {
+		return reachback.Refuse(reachback.CodeHostLost)
+	}
+	return nil
+}
+
+// splice copies until both directions have ended.
+func (j *joint) splice() spliceResult {
+	o := spliceOptions{WriteTimeout: j.relay.Limits.writeTimeout(), ToHost: &j.toHost, ToClient: &j.toClient}
+	if c, ok := j.client.(*recordLeg); ok {
+		return spliceRecords(c, j.host.(*recordLeg), o)
+	}
+	return splice(j.client.(net.Conn), j.host.(net.Conn), o)
 }
 
 // run copies until both directions have ended, and keeps the books.
 func (j *joint) run() error {
 	r := j.relay
 	defer r.pairs.Done()
-	res := splice(j.client, j.host, spliceOptions{
-		WriteTimeout: r.Limits.writeTimeout(),
-		ToHost:       &j.toHost,
-		ToClient:     &j.toClient,
-	})
+	res := j.splice()
 	r.mu.Lock()
 	delete(r.joined, j)
 	c := cmp.Or(j.why, res.Code)

@@ -3,6 +3,7 @@ package relay
 import (
 	"cmp"
 	"context"
+	"io"
 	"time"
 
 	"github.com/reachback/reachback"
@@ -56,11 +57,12 @@ func (r *Relay) Disconnect(session string, c reachback.Code) int {
 // end cuts the pairs, and gives up the waiting calls, whose permit fits.
 func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (pairs int) {
 	r.mu.Lock()
-	var over []*joint
+	var over []io.Closer
 	for j := range r.joined {
 		if fits(&j.permit) {
 			j.why = cmp.Or(j.why, c)
-			over = append(over, j)
+			over = append(over, j.client, j.host)
+			pairs++
 		}
 	}
 	for _, w := range r.waiting {
@@ -71,11 +73,10 @@ func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (pairs int) {
 	r.mu.Unlock()
 	// A front door's connection may take its time to close, so it is not
 	// done under the lock that all calls share.
-	for _, j := range over {
-		cut(j.client)
-		cut(j.host)
+	for _, leg := range over {
+		cut(leg)
 	}
-	return len(over)
+	return pairs
 }
 
 // maxKills bounds the kills that a relay remembers. It needs them only while a

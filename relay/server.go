@@ -47,7 +47,7 @@ func ConfigureServer(s *http.Server) error {
 		offered := slices.Contains(hello.SupportedProtos, carrier.ALPN)
 		if forOthers == nil {
 			if offered {
-				return ours, nil
+				return offerHandover(hello, ours), nil
 			}
 			return nil, nil // t itself
 		}
@@ -56,9 +56,9 @@ func ConfigureServer(s *http.Server) error {
 			return c, err
 		}
 		if c == nil {
-			return ours, nil
+			return offerHandover(hello, ours), nil
 		}
-		return forPeer(c), nil
+		return offerHandover(hello, forPeer(c)), nil
 	}
 	s.TLSConfig = t
 	s.ReadHeaderTimeout = shorter(s.ReadHeaderTimeout, carrier.HeadTimeout) // net/http uses it for the handshake too

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,10 +34,21 @@ type spliceResult struct {
 // It uses the calling goroutine and one more, for which it waits. Whoever wants
 // a pair to end sooner cuts both legs.
 func splice(client, host net.Conn, o spliceOptions) spliceResult {
-	s := &pair{client: client, host: host}
 	c, h := newLeg(client, o.WriteTimeout), newLeg(host, o.WriteTimeout)
-	up := &direction{src: c, dst: h, counter: o.ToHost}
-	down := &direction{src: h, dst: c, counter: o.ToClient}
+	return spliceLegs(client, host,
+		&direction{src: c, dst: h, counter: o.ToHost},
+		&direction{src: h, dst: c, counter: o.ToClient})
+}
+
+// spliceRecords is splice for two legs whose records are the relay's.
+func spliceRecords(client, host *recordLeg, o spliceOptions) spliceResult {
+	return spliceLegs(client, host,
+		&direction{records: [2]*recordLeg{client, host}, counter: o.ToHost},
+		&direction{records: [2]*recordLeg{host, client}, counter: o.ToClient})
+}
+
+func spliceLegs(client, host io.Closer, up, down *direction) spliceResult {
+	s := &pair{client: client, host: host}
 
 	var wg sync.WaitGroup
 	wg.Go(func() { s.run(down, up, reachback.CodeHostLost, reachback.CodeClientLost) })
@@ -54,7 +66,7 @@ func splice(client, host net.Conn, o spliceOptions) spliceResult {
 
 // A pair is two joined legs.
 type pair struct {
-	client, host net.Conn
+	client, host io.Closer
 
 	once sync.Once // for the first thing that ends both directions
 	code reachback.Code
@@ -91,7 +103,7 @@ func (s *pair) run(d, reverse *direction, srcLost, dstLost reachback.Code) {
 }
 
 // cut closes a leg, without a goodbye where it has one to leave out.
-func cut(c net.Conn) {
+func cut(c io.Closer) {
 	if a, ok := c.(interface{ Abort() error }); ok {
 		a.Abort()
 		return

@@ -11,6 +11,7 @@ import (
 type direction struct {
 	src     source
 	dst     sink
+	records [2]*recordLeg // instead of src and dst where the records are the relay's
 	counter *atomic.Int64 // may be nil
 
 	copied    int64
@@ -27,6 +28,9 @@ var chunks = sync.Pool{New: func() any { return new(chunk) }}
 // copy runs until src has ended and dst knows, and returns nil then. While
 // nothing comes it holds no buffer.
 func (d *direction) copy() error {
+	if src, dst := d.records[0], d.records[1]; src != nil {
+		return d.copyRecords(src, dst)
+	}
 	for {
 		err := d.drain()
 		if err == io.EOF {
@@ -52,10 +56,7 @@ func (d *direction) drain() error {
 			if werr := d.dst.write(b[:n]); werr != nil {
 				return werr
 			}
-			d.copied += int64(n)
-			if d.counter != nil {
-				d.counter.Add(int64(n))
-			}
+			d.count(n)
 			n = 0
 		}
 		switch err {
@@ -66,5 +67,13 @@ func (d *direction) drain() error {
 			d.srcFailed = err != io.EOF
 			return err
 		}
+	}
+}
+
+// count takes note of bytes that were handed over.
+func (d *direction) count(n int) {
+	d.copied += int64(n)
+	if d.counter != nil {
+		d.counter.Add(int64(n))
 	}
 }

@@ -20,6 +20,9 @@ func (f *framer) left() int {
 	return headerSize - f.have
 }
 
+// between reports whether the stream stands between two records.
+func (f *framer) between() bool { return f.have == 0 && f.body == 0 }
+
 // passed takes note of bytes of the stream, no more than left.
 func (f *framer) passed(p []byte) {
 	if f.body > 0 {

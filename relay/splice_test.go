@@ -48,35 +48,67 @@ func (w *peerWire) Read(p []byte) (int, error) {
 
 // A kind of leg is made of the two ends of a transport connection.
 type legKind struct {
-	name string
-	make func(t *testing.T, near, far net.Conn) (leg net.Conn, far2 *peer)
+	name     string
+	make     func(t *testing.T, near, far net.Conn) (leg net.Conn, far2 *peer)
+	takeOver bool // the relay takes the records over
+}
+
+// splice joins two legs as the relay joins legs of that kind.
+func (k legKind) splice(t *testing.T, client, host net.Conn, o spliceOptions) spliceResult {
+	if !k.takeOver {
+		return splice(client, host, o)
+	}
+	var legs [2]*recordLeg
+	for i, c := range []net.Conn{client, host} {
+		var err error
+		if !canTakeOver(c.(*carrier.Conn)) {
+			t.Error("the records cannot be taken over")
+		} else if legs[i], err = takeOver(c.(*carrier.Conn), o.WriteTimeout); err != nil {
+			t.Error(err)
+		}
+	}
+	return spliceRecords(legs[0], legs[1], o)
 }
 
 var (
-	wiredLegs = legKind{"over a wire", func(t *testing.T, near, far net.Conn) (net.Conn, *peer) {
-		return tlsLeg(t, &wire{Conn: near}, far)
-	}}
-	tlsLegs  = legKind{"TLS of another listener", tlsLeg}
-	bareLegs = legKind{"without TLS", func(t *testing.T, near, far net.Conn) (net.Conn, *peer) {
+	recordLegs = legKind{"records taken over", wiredLeg, true}
+	wiredLegs  = legKind{"over a wire", wiredLeg, false}
+	tlsLegs    = legKind{"TLS of another listener", tlsLeg, false}
+	bareLegs   = legKind{"without TLS", func(t *testing.T, near, far net.Conn) (net.Conn, *peer) {
 		return near, &peer{far, &peerWire{far}}
-	}}
-	legKinds = []legKind{wiredLegs, tlsLegs, bareLegs}
+	}, false}
+	legKinds = []legKind{recordLegs, wiredLegs, tlsLegs, bareLegs}
 )
 
+func wiredLeg(t *testing.T, near, far net.Conn) (net.Conn, *peer) {
+	return tlsLeg(t, &wire{Conn: near}, far)
+}
+
 func tlsLeg(t *testing.T, near, far net.Conn) (net.Conn, *peer) {
-	ca := newAuthority(t)
-	cert := ca.issue(t, func(c *x509.Certificate) {
-		c.DNSNames = []string{"gw.example"}
-		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	})
-	s := tls.Server(near, &tls.Config{Certificates: []tls.Certificate{*cert}, SessionTicketsDisabled: true})
+	return tlsLegWith(t, near, far, &tls.Config{InsecureSkipVerify: true}) // who it is, other tests check
+}
+
+func tlsLegWith(t *testing.T, near, far net.Conn, cfg *tls.Config) (net.Conn, *peer) {
+	s := serverLeg(t, near)
 	w := &peerWire{far}
-	c := tls.Client(w, &tls.Config{RootCAs: ca.pool(), ServerName: "gw.example"})
+	c := tls.Client(w, cfg)
 	var hand sync.WaitGroup
 	hand.Go(func() { s.Handshake() })
 	require.NoError(t, c.Handshake())
 	hand.Wait()
-	return &carrier.Conn{Conn: s}, &peer{c, w}
+	return s, &peer{c, w}
+}
+
+// serverLeg is a relay's end of a leg before its handshake.
+func serverLeg(t *testing.T, near net.Conn) *carrier.Conn {
+	cert := newAuthority(t).issue(t, func(c *x509.Certificate) {
+		c.DNSNames = []string{"gw.example"}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	})
+	cfg := &tls.Config{Certificates: []tls.Certificate{*cert}, SessionTicketsDisabled: true}
+	return &carrier.Conn{Conn: tls.Server(near, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		return offerHandover(hello, cfg), nil
+	}})}
 }
 
 // A splicing is a running splice with its far ends.
@@ -98,7 +130,7 @@ func startSplice(t *testing.T, k legKind, connect func() (near, far net.Conn)) *
 		host.wire.Close()
 	})
 	go func() {
-		s.result <- splice(cl, hl, spliceOptions{WriteTimeout: spliceTimeout, ToHost: &s.up, ToClient: &s.down})
+		s.result <- k.splice(t, cl, hl, spliceOptions{WriteTimeout: spliceTimeout, ToHost: &s.up, ToClient: &s.down})
 	}()
 	return s
 }
@@ -165,8 +197,8 @@ func TestSpliceCutsBothWhenOneBreaks(t *testing.T) {
 	}{
 		{"client reset", legKinds, reset, func(s *splicing) (*peer, *peer) { return s.client, s.host }, reachback.CodeClientLost},
 		{"host reset", legKinds, reset, func(s *splicing) (*peer, *peer) { return s.host, s.client }, reachback.CodeHostLost},
-		{"client killed", []legKind{wiredLegs}, bareEnd, func(s *splicing) (*peer, *peer) { return s.client, s.host }, reachback.CodeClientLost},
-		{"host killed", []legKind{wiredLegs}, bareEnd, func(s *splicing) (*peer, *peer) { return s.host, s.client }, reachback.CodeHostLost},
+		{"client killed", []legKind{recordLegs, wiredLegs}, bareEnd, func(s *splicing) (*peer, *peer) { return s.client, s.host }, reachback.CodeClientLost},
+		{"host killed", []legKind{recordLegs, wiredLegs}, bareEnd, func(s *splicing) (*peer, *peer) { return s.host, s.client }, reachback.CodeHostLost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, k := range tt.kinds {
@@ -199,7 +231,7 @@ func TestSpliceEndsWhenCutFromOutside(t *testing.T) {
 				near, far = simulated()
 				hl, host := k.make(t, near, far)
 				done := make(chan spliceResult, 1)
-				go func() { done <- splice(cl, hl, spliceOptions{WriteTimeout: spliceTimeout}) }()
+				go func() { done <- k.splice(t, cl, hl, spliceOptions{WriteTimeout: spliceTimeout}) }()
 				requireCarries(t, client, host, "hello")
 				synctest.Wait()
 				cut(cl)
@@ -249,19 +281,23 @@ func TestD6_ReaderThatStopsIsCut(t *testing.T) {
 }
 
 func TestSpliceLetsASlowReaderBe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := startSplice(t, wiredLegs, simulated)
-		var writing sync.WaitGroup
-		writing.Go(func() { io.Copy(s.host, endless{}) })
-		for range 60 { // 17 bytes a second: one record takes longer than the timeout
-			time.Sleep(time.Minute)
-			_, err := io.ReadFull(s.client.wire.Conn, make([]byte, 1000))
-			require.NoError(t, err)
-		}
-		s.client.wire.Close()
-		require.Equal(t, reachback.CodeClientLost, (<-s.result).Code)
-		writing.Wait()
-	})
+	for _, k := range []legKind{recordLegs, wiredLegs} {
+		t.Run(k.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { letsASlowReaderBe(t, k) }) })
+	}
+}
+
+func letsASlowReaderBe(t *testing.T, k legKind) {
+	s := startSplice(t, k, simulated)
+	var writing sync.WaitGroup
+	writing.Go(func() { io.Copy(s.host, endless{}) })
+	for range 60 { // 17 bytes a second: one record takes longer than the timeout
+		time.Sleep(time.Minute)
+		_, err := io.ReadFull(s.client.wire.Conn, make([]byte, 1000))
+		require.NoError(t, err)
+	}
+	s.client.wire.Close()
+	require.Equal(t, reachback.CodeClientLost, (<-s.result).Code)
+	writing.Wait()
 }
 
 type endless struct{}
@@ -367,11 +403,11 @@ func TestSpliceCarriesAGibibyteEachWay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some seconds of both processors")
 	}
-	exchange(t, startSplice(t, wiredLegs, loopback(t)), 1<<30, 300_000)
+	exchange(t, startSplice(t, recordLegs, loopback(t)), 1<<30, 300_000)
 }
 
 func TestSpliceOnSocketsNoticesAKilledPeer(t *testing.T) {
-	s := startSplice(t, wiredLegs, loopback(t))
+	s := startSplice(t, recordLegs, loopback(t))
 	requireCarries(t, s.client, s.host, "hello")
 	s.host.wire.Close()
 	require.Equal(t, reachback.CodeHostLost, (<-s.result).Code)

@@ -22,8 +22,10 @@ import (
 //     had no close_notify; it would take a bare end for one.
 type wire struct {
 	net.Conn
-	begun   bool
-	timeout time.Duration
+	begun    bool
+	timeout  time.Duration
+	handover *handover // while the relay may take the records over
+	sent     int64     // bytes, until begin
 
 	// Owned by the goroutine that reads.
 	in    []byte  // received and not yet taken by TLS, in inBuf or ahead
@@ -32,13 +34,17 @@ type wire struct {
 	dry   bool    // the last system call got less than it could take: do not try another
 	frame framer
 
-	raw   syscall.RawConn // nil where a read cannot be tried without waiting
-	fill  func(fd uintptr) bool
-	take  func(fd uintptr) bool
-	p     []byte           // argument of take
-	n     int              // result of take
-	err   error            // result of fill and take
-	ahead [headerSize]byte // what take got beyond p
+	raw    syscall.RawConn // nil where a read cannot be tried without waiting
+	fill   func(fd uintptr) bool
+	take   func(fd uintptr) bool
+	fetch  func(fd uintptr) bool
+	gather func(fd uintptr) bool
+	p      []byte           // argument of take and fetch
+	part   []byte           // argument of gather
+	n      int              // result of all but fill
+	batch  *batch           // result of gather
+	err    error            // result of all
+	ahead  [headerSize]byte // what take got beyond p
 }
 
 // record has room for most of one TLS record and for many small ones.
@@ -50,13 +56,16 @@ var errBroken = errors.New("relay: the connection ended without close_notify")
 
 // begin makes the wire a leg's.
 func (w *wire) begin(timeout time.Duration) {
-	w.begun, w.timeout = true, timeout
-	w.fill, w.take = w.tryFill, w.tryTake
+	w.begun, w.dry, w.timeout = true, false, timeout
+	w.fill, w.take, w.fetch, w.gather = w.tryFill, w.tryTake, w.tryFetch, w.tryGather
 	if c, ok := w.Conn.(syscall.Conn); ok && canTry {
 		w.raw, _ = c.SyscallConn()
 	}
 	w.extend()
 }
+
+// stop makes reading fail with errDry, whatever comes, until begin.
+func (w *wire) stop() { w.begun, w.dry, w.raw = true, true, nil }
 
 // wait returns when Read has bytes or an error for TLS.
 func (w *wire) wait() {
@@ -76,10 +85,12 @@ func (w *wire) wait() {
 // Read gives TLS what has come, and never of two records at once: of what is left
 // over when a record is complete, crypto/tls makes room for two more, for good.
 func (w *wire) Read(p []byte) (int, error) {
-	if !w.begun {
-		return w.Conn.Read(p)
-	}
 	p = p[:min(len(p), w.frame.left())]
+	if !w.begun {
+		n, err := w.Conn.Read(p)
+		w.frame.passed(p[:n])
+		return n, err
+	}
 	n := 0
 	switch {
 	case len(w.in) > 0:
@@ -104,7 +115,54 @@ func (w *wire) Read(p []byte) (int, error) {
 	return 0, errDry
 }
 
-// try runs fill or take. The system calls are made by these, because only as
+// await waits for more of the stream, and returns a batch with part and what has come
+// behind it. Only part is held meanwhile. It is for who does without wait and Read.
+func (w *wire) await(part []byte) (b *batch, have int) {
+	if w.raw == nil || len(w.in) > 0 || w.inErr != nil {
+		w.wait()
+		b = batches.Get().(*batch)
+		have = copy(b[:], part)
+		n, _ := w.receive(b[have:]) // it is the same the next time
+		return b, have + n
+	}
+	w.part = part
+	w.try(w.gather)
+	b, have = w.batch, len(part)+w.n
+	w.part, w.batch = nil, nil
+	if b == nil { // the connection is closed
+		b = batches.Get().(*batch)
+		have = copy(b[:], part)
+	}
+	return b, have
+}
+
+// receive reads what has come, of any number of records, without waiting: it fails
+// with errDry where there is nothing, maybe along with the last that there was. It
+// is for who does without Read.
+func (w *wire) receive(p []byte) (n int, err error) {
+	if len(w.in) > 0 {
+		n = copy(p, w.in)
+		if w.in = w.in[n:]; len(w.in) == 0 && w.inBuf != nil {
+			records.Put(w.inBuf)
+			w.inBuf = nil
+		}
+		return n, nil
+	}
+	if w.inErr == nil && !w.dry && w.raw != nil {
+		w.p, w.n = p, 0
+		w.try(w.fetch)
+		w.p, n = nil, w.n
+	}
+	if w.inErr != nil {
+		return n, w.inErr
+	}
+	if n == 0 || w.dry {
+		return n, errDry
+	}
+	return n, nil
+}
+
+// try runs fill, take or fetch. The system calls are made by these, because only as
 // long as they run is the descriptor sure to be this connection's.
 func (w *wire) try(f func(fd uintptr) bool) {
 	w.err = nil
@@ -139,6 +197,29 @@ func (w *wire) tryTake(fd uintptr) bool {
 	return true
 }
 
+// tryGather receives into a batch behind part, and is called again like tryFill.
+func (w *wire) tryGather(fd uintptr) bool {
+	b := batches.Get().(*batch)
+	room := b[copy(b[:], w.part):]
+	n, err := receive(fd, room, nil)
+	if err == errDry {
+		batches.Put(b)
+		return false
+	}
+	w.batch, w.n, w.dry, w.err = b, n, n < len(room), err
+	return true
+}
+
+// tryFetch receives into p.
+func (w *wire) tryFetch(fd uintptr) bool {
+	n, err := receive(fd, w.p, nil)
+	w.n, w.dry = n, n < len(w.p)
+	if err != errDry {
+		w.err = err
+	}
+	return true
+}
+
 func (w *wire) keep(b *record, n int) {
 	if n == 0 {
 		records.Put(b)
@@ -160,7 +241,9 @@ func (w *wire) fail(err error) {
 // key updates among them.
 func (w *wire) Write(p []byte) (int, error) {
 	if !w.begun {
-		return w.Conn.Write(p)
+		n, err := w.Conn.Write(p)
+		w.sent += int64(n)
+		return n, err
 	}
 	// Deadlines are set only when one has passed, so the first may be long past.
 	sent, quiet := 0, -1

@@ -47,6 +47,7 @@ type world struct {
 	relay   *Relay
 	server  *http.Server
 	roots   *x509.CertPool
+	version uint16 // the newest TLS that the parties know; 0 is the newest that there is
 	hostCA  *authority
 	signing ed25519.PrivateKey
 	logs    lockedBuffer
@@ -175,7 +176,7 @@ func (w *world) reported() []Event {
 // The parties.
 
 func (w *world) dialer() *Dialer {
-	return &Dialer{TLS: &tls.Config{RootCAs: w.roots}, NetDial: w.net.Dial}
+	return &Dialer{TLS: &tls.Config{RootCAs: w.roots, MaxVersion: w.version}, NetDial: w.net.Dial}
 }
 
 // token is a good connection token of user; edit may spoil it.

@@ -107,14 +107,37 @@ func peek(r *bufio.Reader, n int) []byte {
 
 // Switch answers 101 with the header fields h, by an absolute deadline.
 func (c *Conn) Switch(h http.Header) error {
+	c.SetWriteDeadline(time.Now().Add(HeadTimeout))
+	defer c.SetWriteDeadline(time.Time{})
+	_, err := c.Write(SwitchHead(h))
+	return err
+}
+
+// SwitchHead is the answer that Switch sends, for who sends it in another way.
+func SwitchHead(h http.Header) []byte {
 	var b bytes.Buffer
 	b.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: reachback\r\n")
 	h.Write(&b)
 	b.WriteString("\r\n")
-	c.SetWriteDeadline(time.Now().Add(HeadTimeout))
-	defer c.SetWriteDeadline(time.Time{})
-	_, err := c.Write(b.Bytes())
-	return err
+	return b.Bytes()
+}
+
+// TakeEarly returns what the peer has sent before the 101 and nobody has read,
+// for who does without c from now on. stop makes the transport connection return
+// a temporary error, so that only what TLS has opened already is read.
+func (c *Conn) TakeEarly(stop func()) []byte {
+	stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	early := c.rest
+	c.rest = nil
+	for p := make([]byte, 512); ; {
+		n, err := c.Conn.Read(p)
+		early = append(early, p[:n]...)
+		if err != nil {
+			return early
+		}
+	}
 }
 
 // RefuseConn answers on a hijacked connection that got no 101 yet, and closes it.
@@ -143,8 +166,10 @@ func (readCloser) Close() error { return nil }
 //
 // It is a reset where the transport has one, because not every TLS tells an end of
 // the transport from the goodbye.
-func (c *Conn) Abort() error {
-	nc := c.NetConn()
+func (c *Conn) Abort() error { return Abort(c.NetConn()) }
+
+// Abort is [Conn.Abort] for the transport connection.
+func Abort(nc net.Conn) error {
 	if l, ok := nc.(interface{ SetLinger(int) error }); ok {
 		l.SetLinger(0)
 	}

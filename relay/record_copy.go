@@ -1,0 +1,127 @@
+package relay
+
+import (
+	"bytes"
+	"io"
+	"sync"
+
+	"github.com/reachback/reachback/internal/tlsrecord"
+)
+
+// A batch holds the records that one system call receives and another sends on. It
+// fits into a core's cache with room to spare.
+type batch [64 << 10]byte
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// copyRecords is [direction.copy] between two legs whose records are the relay's.
+// Each record is opened and sealed again where it lies. While nothing comes no
+// batch is held, and of a record that has come in part only that part.
+func (d *direction) copyRecords(src, dst *recordLeg) error {
+	if len(src.early) > 0 {
+		n, err := dst.Write(src.early)
+		src.early = nil
+		d.count(n)
+		if err != nil {
+			return err
+		}
+	}
+	var part []byte
+	for {
+		b, have := src.wire.await(part)
+		have, err := d.passBatch(src, dst, b, have)
+		if part = nil; have > 0 {
+			part = bytes.Clone(b[:have])
+		}
+		batches.Put(b)
+		if err == io.EOF {
+			d.ended.Store(true)
+			return dst.finish()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// passBatch passes on the have bytes in b and what src has beyond. It returns how
+// many of a record that is not complete yet stand at the front of b.
+func (d *direction) passBatch(src, dst *recordLeg, b *batch, have int) (_ int, err error) {
+	for {
+		var perr error
+		if have, perr = d.pass(src, dst, b, have); perr != nil {
+			return 0, perr
+		}
+		switch err {
+		case nil:
+		case errDry:
+			return have, nil
+		default:
+			d.srcFailed = true
+			return 0, err
+		}
+		var n int
+		n, err = src.wire.receive(b[have:])
+		have += n
+	}
+}
+
+// pass opens, seals and sends the whole records among the first have bytes of b, and
+// moves what is left to the front. io.EOF is the end of src's direction.
+func (d *direction) pass(src, dst *recordLeg, b *batch, have int) (left int, err error) {
+	dst.wmu.Lock()
+	defer dst.wmu.Unlock()
+	in, out, content := 0, 0, 0 // bytes taken from b, put into it, and of content
+	var failed error
+	for have-in >= tlsrecord.HeaderLen && failed == nil {
+		size, lerr := tlsrecord.Length(b[in:])
+		if lerr != nil {
+			failed = lerr
+			break
+		}
+		if have-in < size {
+			break
+		}
+		var n int
+		if dst.sealer.Sealed() >= dst.maxSealed {
+			// Its own record must stand in front of those to come.
+			if failed = d.send(dst, b[:out], &content); failed != nil {
+				return 0, failed
+			}
+			out = 0
+			if err := dst.updateSealer(); err != nil {
+				return 0, err
+			}
+		}
+		n, failed = src.open(b[in : in+size])
+		if n > 0 {
+			if out != in { // something before it was not passed on, or padded
+				copy(b[out+tlsrecord.HeaderLen:], b[in+tlsrecord.HeaderLen:in+tlsrecord.HeaderLen+n])
+			}
+			out += len(dst.sealer.Seal(b[out:], n, tlsrecord.Application))
+			content += n
+		}
+		in += size
+	}
+	if serr := d.send(dst, b[:out], &content); serr != nil {
+		return 0, serr
+	}
+	if failed != nil {
+		d.srcFailed = failed != io.EOF
+		return 0, failed
+	}
+	return copy(b[:], b[in:have]), nil
+}
+
+// send sends sealed records and counts their content.
+func (d *direction) send(dst *recordLeg, records []byte, content *int) error {
+	if len(records) == 0 {
+		return nil
+	}
+	if _, err := dst.wire.Write(records); err != nil {
+		return err
+	}
+	d.count(*content)
+	*content = 0
+	return nil
+}

@@ -1,0 +1,185 @@
+package relay
+
+import (
+	"crypto/tls"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/tlsrecord"
+)
+
+// A recordLeg is a leg whose TLS records the relay protects by itself, from the
+// 101 on. crypto/tls has made the handshake and read the request; nothing of it is
+// kept. So a record goes from one leg to the other in the memory that it came in,
+// and a leg that has carried much costs no more than a fresh one.
+//
+// Only the outer TLS is handled here. What a session protects is inside.
+type recordLeg struct {
+	wire      *wire
+	maxSealed uint64
+	early     []byte // came before the 101, against the rules, and is passed on first
+
+	// Owned by the goroutine that reads.
+	opener  *tlsrecord.Opener
+	useless int // records in a row that carried nothing
+
+	wmu    sync.Mutex // guards what follows, and the order of records on the wire
+	sealer *tlsrecord.Sealer
+	ended  bool // close_notify was sent
+}
+
+const (
+	// maxEarlyRecords bounds in how many records a request came.
+	maxEarlyRecords = 64
+	// maxUseless bounds records that cost work and carry nothing: empty ones,
+	// key updates, warnings.
+	maxUseless = 16
+
+	alertWarning      = 1
+	alertCloseNotify  = 0
+	alertUserCanceled = 90
+	keyUpdate         = 24
+)
+
+// A handover is what a wire notes for the relay while crypto/tls makes the handshake.
+type handover struct {
+	keys tlsrecord.KeyLog
+	sent int64 // bytes that the handshake sent
+	done bool
+}
+
+// offerHandover has the handshake of a connection from [NewListener] noted.
+func offerHandover(hello *tls.ClientHelloInfo, c *tls.Config) *tls.Config {
+	w, ok := hello.Conn.(*wire)
+	if !ok {
+		return c
+	}
+	h := &handover{}
+	w.handover = h
+	c = c.Clone()
+	if c.KeyLogWriter == nil {
+		c.KeyLogWriter = &h.keys
+	} else {
+		c.KeyLogWriter = io.MultiWriter(c.KeyLogWriter, &h.keys)
+	}
+	// It is called when all that the server sends under the keys of the
+	// handshake has been sent. With no session tickets, whatever goes out
+	// later is under the application's.
+	also := c.VerifyConnection
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		h.sent, h.done = w.sent, true
+		if also != nil {
+			return also(s)
+		}
+		return nil
+	}
+	return c
+}
+
+// canTakeOver reports whether nothing was sent yet under the application's keys, so
+// that the relay's first record is the first at all, and whether crypto/tls holds
+// no part of a record that it was given.
+func canTakeOver(c *carrier.Conn) bool {
+	w, ok := c.NetConn().(*wire)
+	return ok && w.handover != nil && w.handover.done && w.handover.sent == w.sent && w.frame.between() &&
+		c.ConnectionState().Version == tls.VersionTLS13
+}
+
+// takeOver makes a leg of its own of c, whose TLS must not be used any more. See
+// spliceOptions about the timeout.
+func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
+	w := c.NetConn().(*wire)
+	l := &recordLeg{wire: w, maxSealed: tlsrecord.MaxSealed, early: c.TakeEarly(w.stop)}
+	var err error
+	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, maxEarlyRecords)
+	w.handover = nil
+	w.begin(timeout)
+	return l, err
+}
+
+// Write seals p, of any length, and sends it.
+func (l *recordLeg) Write(p []byte) (n int, err error) {
+	b := batches.Get().(*batch)
+	defer batches.Put(b)
+	l.wmu.Lock()
+	defer l.wmu.Unlock()
+	for len(p) > n && err == nil {
+		m := copy(b[tlsrecord.HeaderLen:tlsrecord.HeaderLen+tlsrecord.MaxContent], p[n:])
+		_, err = l.wire.Write(l.sealer.Seal(b[:], m, tlsrecord.Application))
+		n += m
+	}
+	return n, err
+}
+
+// finish sends close_notify, once: the leg carries nothing more in this direction.
+func (l *recordLeg) finish() error {
+	l.wmu.Lock()
+	defer l.wmu.Unlock()
+	if l.ended {
+		return nil
+	}
+	l.ended = true
+	return l.control(tlsrecord.Alert, alertWarning, alertCloseNotify)
+}
+
+// control sends a record of TLS's own. wmu is held.
+func (l *recordLeg) control(t tlsrecord.Type, content ...byte) error {
+	buf := make([]byte, tlsrecord.HeaderLen+len(content)+tlsrecord.Overhead)
+	copy(buf[tlsrecord.HeaderLen:], content)
+	_, err := l.wire.Write(l.sealer.Seal(buf, len(content), t))
+	return err
+}
+
+// updateSealer tells the peer that new keys come, and takes them. wmu is held.
+func (l *recordLeg) updateSealer() error {
+	if l.ended {
+		return nil
+	}
+	if err := l.control(tlsrecord.Handshake, keyUpdate, 0, 0, 1, 0); err != nil {
+		return err
+	}
+	return l.sealer.Update()
+}
+
+// Close sends close_notify and closes the connection.
+func (l *recordLeg) Close() error {
+	l.finish()
+	return l.wire.Close()
+}
+
+// Abort closes the connection so that the peer cannot take it for an end.
+func (l *recordLeg) Abort() error { return carrier.Abort(l.wire) }
+
+// open opens a record. n is 0 for one that carries nothing, and the error io.EOF
+// when the peer has ended its direction.
+func (l *recordLeg) open(record []byte) (n int, err error) {
+	t, content, err := l.opener.Open(record)
+	if err != nil {
+		return 0, err
+	}
+	if t == tlsrecord.Application && len(content) > 0 {
+		l.useless = 0
+		return len(content), nil
+	}
+	if l.useless++; l.useless > maxUseless {
+		return 0, tlsrecord.ErrRecord
+	}
+	switch {
+	case t == tlsrecord.Application:
+		return 0, nil
+	case t == tlsrecord.Alert && len(content) == 2 && content[1] == alertCloseNotify:
+		return 0, io.EOF
+	case t == tlsrecord.Alert && len(content) == 2 && content[1] == alertUserCanceled:
+		return 0, nil
+	case t == tlsrecord.Handshake && len(content) == 5 && [4]byte(content) == [4]byte{keyUpdate, 0, 0, 1} && content[4] <= 1:
+		if err := l.opener.Update(); err != nil || content[4] == 0 {
+			return 0, err
+		}
+		l.wmu.Lock()
+		defer l.wmu.Unlock()
+		return 0, l.updateSealer()
+	}
+	return 0, tlsrecord.ErrRecord
+}

@@ -1,0 +1,237 @@
+package relay
+
+import (
+	"crypto/tls"
+	"encoding/hex"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/tlsrecord"
+)
+
+// recordPeer is a far end that makes records of its own, good and bad. Its
+// handshake crypto/tls has made.
+type recordPeer struct {
+	*peer
+	sealer *tlsrecord.Sealer
+}
+
+// startRecords joins a host's leg with that of a client who makes its own records.
+func startRecords(t *testing.T, connect func() (near, far net.Conn)) (*splicing, *recordPeer) {
+	t.Helper()
+	var legs [2]*recordLeg
+	var peers [2]*peer
+	var client recordPeer
+	for i := range legs {
+		near, far := connect()
+		var log clientSecret
+		c, p := tlsLegWith(t, &wire{Conn: near}, far, &tls.Config{InsecureSkipVerify: true, KeyLogWriter: &log})
+		if i == 0 {
+			var err error
+			client.sealer, err = tlsrecord.NewSealer(c.(*carrier.Conn).ConnectionState().CipherSuite, log.secret)
+			require.NoError(t, err)
+		}
+		require.True(t, canTakeOver(c.(*carrier.Conn)))
+		l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+		require.NoError(t, err)
+		legs[i], peers[i] = l, p
+	}
+	client.peer = peers[0]
+	s := &splicing{client: peers[0], host: peers[1], result: make(chan spliceResult, 1)}
+	t.Cleanup(func() { peers[0].wire.Close(); peers[1].wire.Close() })
+	go func() { s.result <- spliceRecords(legs[0], legs[1], spliceOptions{WriteTimeout: spliceTimeout}) }()
+	return s, &client
+}
+
+// clientSecret takes the client's traffic secret from a key log.
+type clientSecret struct{ secret []byte }
+
+func (c *clientSecret) Write(line []byte) (int, error) {
+	f := strings.Fields(string(line))
+	if f[0] == "CLIENT_TRAFFIC_SECRET_0" {
+		c.secret, _ = hex.DecodeString(f[2])
+	}
+	return len(line), nil
+}
+
+func (p *recordPeer) send(t *testing.T, typ tlsrecord.Type, content ...byte) {
+	t.Helper()
+	buf := make([]byte, tlsrecord.HeaderLen+len(content)+tlsrecord.Overhead)
+	copy(buf[tlsrecord.HeaderLen:], content)
+	_, err := p.wire.Write(p.sealer.Seal(buf, len(content), typ))
+	require.NoError(t, err)
+}
+
+func TestRecordsThatEndThePair(t *testing.T) {
+	const app, alert, hand = tlsrecord.Application, tlsrecord.Alert, tlsrecord.Handshake
+	for _, tt := range []struct {
+		name string
+		do   func(t *testing.T, p *recordPeer)
+	}{
+		{"fatal alert", func(t *testing.T, p *recordPeer) { p.send(t, alert, 2, 80) }},
+		{"alert of one byte", func(t *testing.T, p *recordPeer) { p.send(t, alert, 1) }},
+		{"new session ticket", func(t *testing.T, p *recordPeer) { p.send(t, hand, 4, 0, 0, 0) }},
+		{"key update with another value", func(t *testing.T, p *recordPeer) { p.send(t, hand, keyUpdate, 0, 0, 1, 2) }},
+		{"key update in two parts", func(t *testing.T, p *recordPeer) { p.send(t, hand, keyUpdate, 0, 0) }},
+		{"change of cipher", func(t *testing.T, p *recordPeer) { p.send(t, 20, 1) }},
+		{"unprotected alert", func(t *testing.T, p *recordPeer) { p.wire.Write([]byte{21, 3, 3, 0, 2, 1, 0}) }},
+		{"changed record", func(t *testing.T, p *recordPeer) {
+			r := p.sealer.Seal(make([]byte, 100), 50, app)
+			r[20] ^= 1
+			p.wire.Write(r)
+		}},
+		{"record too long", func(t *testing.T, p *recordPeer) { p.wire.Write([]byte{23, 3, 3, 0x41, 0x01}) }},
+		{"record too short", func(t *testing.T, p *recordPeer) { p.wire.Write([]byte{23, 3, 3, 0, 16}) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) { endsThePair(t, tt.do) })
+	}
+}
+
+// Records that cost work and carry nothing are taken in bounded numbers.
+func TestD5_EndlessRecordsThatCarryNothingEndThePair(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(t *testing.T, p *recordPeer)
+	}{
+		{"endless empty records", func(t *testing.T, p *recordPeer) {
+			for range maxUseless + 1 {
+				p.send(t, tlsrecord.Application)
+			}
+		}},
+		{"endless key updates", func(t *testing.T, p *recordPeer) {
+			for range maxUseless + 1 {
+				p.send(t, tlsrecord.Handshake, keyUpdate, 0, 0, 1, 0)
+				require.NoError(t, p.sealer.Update())
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { endsThePair(t, tt.do) })
+	}
+}
+
+// endsThePair has a client that worked do what must not be taken.
+func endsThePair(t *testing.T, do func(t *testing.T, p *recordPeer)) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := startRecords(t, simulated)
+		p.send(t, tlsrecord.Application, []byte("hello")...)
+		got := make([]byte, 5)
+		_, err := io.ReadFull(s.host, got)
+		require.NoError(t, err)
+		require.Equal(t, "hello", string(got))
+		do(t, p)
+		r := <-s.result
+		require.Equal(t, reachback.CodeClientLost, r.Code)
+		require.EqualValues(t, 5, r.ToHost)
+		_, err = s.host.Read(got)
+		require.ErrorIs(t, err, errBareEnd)
+	})
+}
+
+func TestRecordsThatCarryNothingAreTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := startRecords(t, simulated)
+		p.send(t, tlsrecord.Alert, 1, alertUserCanceled)
+		for range 3 * maxUseless { // as long as something comes between
+			p.send(t, tlsrecord.Application)
+			p.send(t, tlsrecord.Handshake, keyUpdate, 0, 0, 1, 0)
+			require.NoError(t, p.sealer.Update())
+			p.send(t, tlsrecord.Application, 'x')
+		}
+		// Padding, as another program's sealer puts it behind the type.
+		p.send(t, 0, 'y', byte(tlsrecord.Application), 0, 0, 0)
+		p.send(t, tlsrecord.Application, 'z')
+		p.send(t, tlsrecord.Alert, 1, alertCloseNotify)
+		got, err := io.ReadAll(s.host)
+		require.NoError(t, err)
+		require.Equal(t, strings.Repeat("x", 3*maxUseless)+"yz", string(got))
+		require.NoError(t, s.host.CloseWrite())
+		require.Equal(t, reachback.CodeClosed, (<-s.result).Code)
+	})
+}
+
+// Keys that have sealed enough are changed under way, and the peer follows.
+func TestRecordsChangeTheirKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		connect := simulated
+		var legs [2]*recordLeg
+		s := &splicing{result: make(chan spliceResult, 1)}
+		for i, far := range []**peer{&s.client, &s.host} {
+			near, conn := connect()
+			c, p := wiredLeg(t, near, conn)
+			l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+			require.NoError(t, err)
+			l.maxSealed = 5
+			legs[i], *far = l, p
+		}
+		go func() {
+			s.result <- spliceRecords(legs[0], legs[1], spliceOptions{WriteTimeout: spliceTimeout, ToHost: &s.up, ToClient: &s.down})
+		}()
+		exchange(t, s, 2<<20, 50_000)
+	})
+}
+
+// What a client sent with its call, before the 101, is not lost.
+func TestRecordsKeepWhatCameEarly(t *testing.T) {
+	near, far := loopback(t)()
+	c, p := wiredLeg(t, near, far)
+	io.WriteString(p, "call and more")
+	head := make([]byte, 5)
+	_, err := io.ReadFull(c, head)
+	require.NoError(t, err)
+	l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+	require.NoError(t, err)
+	require.Equal(t, "and more", string(l.early))
+	l.Abort()
+}
+
+// A connection whose records cannot be told apart is left to crypto/tls.
+func TestRecordsAreNotTakenOver(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(t *testing.T, c net.Conn, p *peer)
+	}{
+		{"something was sent", func(t *testing.T, c net.Conn, _ *peer) { io.WriteString(c, "x") }},
+		{"a record came in part", func(t *testing.T, c net.Conn, p *peer) {
+			p.wire.Write([]byte{23, 3, 3})
+			c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			c.Read(make([]byte, 1))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			near, far := loopback(t)()
+			c, p := wiredLeg(t, near, far)
+			require.True(t, canTakeOver(c.(*carrier.Conn)))
+			tt.do(t, c, p)
+			require.False(t, canTakeOver(c.(*carrier.Conn)))
+		})
+	}
+}
+
+// Between our own programs the records are taken over; with a peer of TLS 1.2 the
+// relay does without.
+func TestRelayTakesRecordsOver(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+		t.Run(tls.VersionName(version), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.version = version
+				client, host := w.pair("alice")
+				requireCarries(t, client, host, "to the host")
+				requireCarries(t, host, client, "to the client")
+				w.relay.mu.Lock()
+				defer w.relay.mu.Unlock()
+				for j := range w.relay.joined {
+					_, ours := j.client.(*recordLeg)
+					require.Equal(t, version == tls.VersionTLS13, ours)
+				}
+			})
+		})
+	}
+}
