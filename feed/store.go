@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/durable"
 )
 
 const (
@@ -48,7 +49,7 @@ type resourceState struct {
 type store struct {
 	dir   string
 	root  *os.Root // no name leads out of it
-	lock  io.Closer
+	lock  *durable.Lock
 	state workspaceState
 }
 
@@ -101,10 +102,10 @@ func openRoot(dir string) (*store, error) {
 	return &store{dir: abs, root: root}, nil
 }
 
-func waitLock(ctx context.Context, path string) (io.Closer, error) {
+func waitLock(ctx context.Context, path string) (*durable.Lock, error) {
 	for {
-		l, err := tryLock(path)
-		if l != nil || err != nil {
+		l, err := durable.NewLock(path)
+		if !errors.Is(err, durable.ErrLocked) {
 			return l, err
 		}
 		select {
