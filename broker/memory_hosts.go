@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -129,7 +130,7 @@ func revocations(hosts map[string]*Host) []Kill {
 			ks = append(ks, revocation(h))
 		}
 	}
-	slices.SortFunc(ks, func(a, b Kill) int { return int(a.Revision) - int(b.Revision) })
+	slices.SortFunc(ks, func(a, b Kill) int { return cmp.Compare(a.Revision, b.Revision) })
 	return ks
 }
 
@@ -137,9 +138,7 @@ func revocations(hosts map[string]*Host) []Kill {
 func (d *MemoryDirectory) Kills(_ context.Context, after uint64) ([]Kill, error) {
 	d.begin()
 	defer d.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(d.kills, after+1, func(k Kill, r uint64) int {
-		return int(k.Revision) - int(r)
-	})
+	i, _ := slices.BinarySearchFunc(d.kills, after+1, func(k Kill, r uint64) int { return cmp.Compare(k.Revision, r) })
 	return slices.Clone(d.kills[i:]), nil
 }
 
