@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 
-	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/relay"
 )
 
@@ -51,17 +50,3 @@ func (b *Broker) take(e relay.Event) {
 	b.log().Info("call "+string(e.Kind), "call", e.Call, "session", e.Session, "host", e.Host,
 		"correlation_id", e.CorrelationID, "code", e.Code, "duration", e.Duration, "to_host", e.ToHost, "to_client", e.ToClient)
 }
-
-// counters are the running numbers behind [Stats].
-type counters struct {
-	codes           codeCounter
-	permitted       counter
-	superseded      counter
-	overflows       counter
-	unknownSessions counter
-	droppedEvents   counter
-	enrolled        counter
-	renewed         counter
-}
-
-func (c *counters) refused(code reachback.Code) { c.codes.add(code) }

@@ -24,7 +24,19 @@ type Stats struct {
 	Refused map[reachback.Code]int64 // calls, channels, enrolments and connects
 }
 
-type counter = atomic.Int64
+// counters are the running numbers behind [Stats].
+type counters struct {
+	codes           codeCounter
+	permitted       atomic.Int64
+	superseded      atomic.Int64
+	overflows       atomic.Int64
+	unknownSessions atomic.Int64
+	droppedEvents   atomic.Int64
+	enrolled        atomic.Int64
+	renewed         atomic.Int64
+}
+
+func (c *counters) refused(code reachback.Code) { c.codes.add(code) }
 
 // A codeCounter counts by code. Its zero value is ready.
 type codeCounter struct {
