@@ -77,7 +77,7 @@ func newIdentity(key *ecdsa.PrivateKey) (*Identity, error) {
 }
 
 // selfSigned makes the certificate of the inner TLS. Who accepts it looks at its
-// key alone, so it has no end.
+// key alone, and not at its end either.
 func selfSigned(key *ecdsa.PrivateKey, now time.Time) (*tls.Certificate, error) {
 	tmpl, err := template("reachback session", now, authorityLife)
 	if err != nil {

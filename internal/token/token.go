@@ -46,7 +46,7 @@ type Connection struct {
 // Raw reports whether the token opens raw calls; otherwise it opens framed ones.
 func (c *Connection) Raw() bool { return c.ClientKey == [32]byte{} }
 
-// Key is a SHA-256 thumbprint of a SubjectPublicKeyInfo, base64url in JSON.
+// A key is the SHA-256 thumbprint of a SubjectPublicKeyInfo, base64url in JSON.
 type key [32]byte
 
 func (k key) MarshalText() ([]byte, error) {
