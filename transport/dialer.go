@@ -131,7 +131,7 @@ func (d *Dialer) call(ctx context.Context, a *attempt) (*relay.Leg, string, erro
 		case code != reachback.CodeGatewayUnreachable && code != reachback.CodeCertificateUntrusted && code != reachback.CodeDraining:
 			return nil, "", err
 		default:
-			logger(d.Logger).Warn("gateway failed", "gateway", gateway, "err", err)
+			logger(d.Logger).Warn("gateway failed", "gateway", gateway, "correlation_id", a.conn.CorrelationID, "err", err)
 			failed = err
 		}
 	}

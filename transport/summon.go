@@ -106,7 +106,7 @@ func (l *Listener) answer(ctx context.Context, c *call) {
 	l.mu.Lock()
 	l.answering--
 	c.conn = conn
-	l.report(broker.SessionReport{Session: c.summon.Session, State: "active"})
+	l.report(broker.SessionReport{Session: c.summon.Session, State: broker.ReportActive})
 	if c.cause != nil { // a short session can be over already, with its bytes still to be read
 		l.forget(c)
 	}
@@ -178,7 +178,7 @@ func (l *Listener) forget(c *call) {
 	delete(l.calls[id], c)
 	if len(l.calls[id]) == 0 {
 		delete(l.calls, id)
-		l.report(broker.SessionReport{Session: id, State: "ended", Code: code})
+		l.report(broker.SessionReport{Session: id, State: broker.ReportEnded, Code: code})
 	}
 }
 
@@ -212,7 +212,7 @@ func (h handler) Sessions() []broker.SessionReport {
 	for id, calls := range l.calls {
 		for c := range calls {
 			if c.conn != nil {
-				reports = append(reports, broker.SessionReport{Session: id, State: "active"})
+				reports = append(reports, broker.SessionReport{Session: id, State: broker.ReportActive})
 				break
 			}
 		}
