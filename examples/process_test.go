@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -163,6 +164,18 @@ func (p *process) await(name string, d time.Duration) event {
 			p.t.Fatalf("%s: no event %q within %v", p.name, name, d)
 		}
 	}
+}
+
+// event returns the last event with that name that has come so far.
+func (p *process) event(name string) event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range slices.Backward(p.events) {
+		if e.str("event") == name {
+			return e
+		}
+	}
+	return nil
 }
 
 func (p *process) log() string {
