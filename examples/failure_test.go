@@ -79,6 +79,17 @@ func TestKill9_TheOthersNoticeAndLeakNothing(t *testing.T) {
 			return exchange(c, "hello again") == nil
 		})
 	})
+	t.Run("a cut is no end for the RDP client", func(t *testing.T) {
+		t.Parallel()
+		in := install(t)
+		in.host("host", echoServer(t))
+		_, addr := in.client("alice", "desktop")
+		c := dial(t, addr)
+		require.NoError(t, exchange(c, "hello"))
+		in.server.signal(syscall.SIGKILL)
+		_, err := c.Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ECONNRESET)
+	})
 	t.Run("nothing is left behind", func(t *testing.T) {
 		peertest.Linux(t)
 		t.Parallel()
@@ -95,12 +106,20 @@ func TestKill9_TheOthersNoticeAndLeakNothing(t *testing.T) {
 		}
 		once()
 		before := [3]int{in.server.descriptors(), host.descriptors(), client.descriptors()}
+		nothingLeft := func(alive ...*process) {
+			for i, p := range alive {
+				eventually(t, p.name+" has no more descriptors than before", func() bool { return p.descriptors() <= before[i] })
+			}
+		}
 		for range 20 {
 			once()
 		}
-		for i, p := range []*process{in.server, host, client} {
-			eventually(t, p.name+" has no more descriptors than before", func() bool { return p.descriptors() <= before[i] })
+		nothingLeft(in.server, host, client)
+		for range 5 {
+			require.NoError(t, exchange(dial(t, addr), "hello"))
 		}
+		client.signal(syscall.SIGKILL)
+		nothingLeft(in.server, host)
 	})
 }
 
