@@ -53,7 +53,7 @@ func Run(ctx context.Context, p *program.Program, cfg *Config, ready func()) err
 	if err != nil {
 		return err
 	}
-	identity, err := broker.OpenIdentity(filepath.Join(cfg.Dir, "identity.json"))
+	identity, err := broker.OpenIdentity(filepath.Join(cfg.Dir, "identity.pem"))
 	if err != nil {
 		return err
 	}
