@@ -61,6 +61,7 @@ func New(p *program.Program, cfg *Config) (*Client, error) {
 	}
 	transporter := http.DefaultTransport.(*http.Transport).Clone()
 	transporter.TLSClientConfig = tlsConfig
+	transporter.MaxResponseHeaderBytes = 20 << 10
 	f := &feed.Client{URL: origin.String(), Token: token, Dir: cfg.Dir, HTTP: &http.Client{Transport: transporter}}
 	return &Client{program: p, feed: f, dialer: &transport.Dialer{
 		Connect: f.Connect,
@@ -126,7 +127,7 @@ func (c *Client) one(ctx context.Context, local net.Conn, resource string) {
 	cancel()
 	if err != nil {
 		e := reachback.AsError(err)
-		c.program.Logger.Warn("no connection", "resource", resource, "err", program.OneLine(err.Error()))
+		c.program.Logger.Warn("no connection", "resource", resource, "correlation_id", e.CorrelationID, "err", program.OneLine(err.Error()))
 		c.program.Event("end", "resource", resource, "code", e.Code, "message", e.Message, "correlation_id", e.CorrelationID)
 		return
 	}

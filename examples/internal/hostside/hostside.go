@@ -5,7 +5,6 @@ package hostside
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -130,7 +129,7 @@ func one(p *program.Program, c *transport.Conn, targets *targets) {
 	p.Event("session", "session", g.Session, "user", g.User, "resource", g.Resource, "raw", c.Raw(), "path", c.Path(), "correlation_id", g.CorrelationID)
 	target, err := targets.take(g.Session)
 	if err != nil {
-		p.Logger.Warn("RDP server does not answer", slog.String("session", g.Session), slog.Any("err", err))
+		p.Logger.Warn("RDP server does not answer", "session", g.Session, "correlation_id", g.CorrelationID, "err", err)
 		c.CloseWithCode(reachback.CodeTargetUnavailable)
 	} else {
 		forward.Join(target, c)
