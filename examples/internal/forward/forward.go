@@ -13,7 +13,9 @@ import (
 var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 
 // Join copies both ways until both directions have ended or one has failed, and
-// closes both. It returns once nothing is left of either.
+// closes both. It returns once nothing is left of either. Where the session failed
+// the local connection is reset, so that its program does not take a cut for an
+// end.
 func Join(local net.Conn, session *transport.Conn) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -47,6 +49,16 @@ func pump(dst, src net.Conn) {
 			break
 		}
 	}
+	reset(dst)
+	reset(src)
 	dst.Close()
 	src.Close()
+}
+
+// reset closes a local connection so that nothing of it looks like an end.
+func reset(c net.Conn) {
+	if local, ok := c.(*net.TCPConn); ok {
+		local.SetLinger(0)
+		local.Close()
+	}
 }

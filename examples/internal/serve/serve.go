@@ -125,8 +125,23 @@ func Open(cfg *Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.listener = relay.NewListener(l)
+	s.listener = relay.NewListener(&reporting{l, cfg.Logger})
 	return s, nil
+}
+
+// reporting is a listener that tells the operator why it cannot accept, most likely
+// for want of descriptors. What else net/http has to say is of peers.
+type reporting struct {
+	net.Listener
+	logger *slog.Logger
+}
+
+func (r *reporting) Accept() (net.Conn, error) {
+	c, err := r.Listener.Accept()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		r.logger.Error("no connection can be accepted", "err", err)
+	}
+	return c, err
 }
 
 // Serve serves until ctx ends, then drains, and returns when nothing is left.
