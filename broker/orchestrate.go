@@ -103,10 +103,11 @@ func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 		log.Info("call permitted", "session", d.permit.Session, "host", d.permit.Host)
 	}
 	close(d.done)
+	id := c.ID // and nothing else of the call is kept
 	time.AfterFunc(keepDecision, func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		delete(b.calls, c.ID)
+		delete(b.calls, id)
 	})
 }
 
