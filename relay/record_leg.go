@@ -31,8 +31,6 @@ type recordLeg struct {
 }
 
 const (
-	// maxEarlyRecords bounds in how many records a request came.
-	maxEarlyRecords = 64
 	// maxUseless bounds records that cost work and carry nothing: empty ones,
 	// key updates, warnings.
 	maxUseless = 16
@@ -93,7 +91,7 @@ func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
 	w := c.NetConn().(*wire)
 	l := &recordLeg{wire: w, maxSealed: tlsrecord.MaxSealed, early: c.TakeEarly(w.stop)}
 	var err error
-	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, maxEarlyRecords)
+	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, w.frame.records)
 	w.handover = nil
 	w.begin(timeout)
 	return l, err

@@ -192,6 +192,26 @@ func TestRecordsKeepWhatCameEarly(t *testing.T) {
 	l.Abort()
 }
 
+// A request may come in as many records as it likes.
+func TestRecordsAfterARequestInManyRecords(t *testing.T) {
+	near, far := loopback(t)()
+	c, p := wiredLeg(t, near, far)
+	for range 500 {
+		io.WriteString(p, "x")
+	}
+	_, err := io.ReadFull(c, make([]byte, 500))
+	require.NoError(t, err)
+	l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+	require.NoError(t, err)
+	io.WriteString(p, "after")
+	b, n := l.wire.await(nil)
+	require.NotZero(t, n)
+	_, got, err := l.opener.Open(b[:n])
+	require.NoError(t, err)
+	require.Equal(t, "after", string(got))
+	l.Abort()
+}
+
 // A connection whose records cannot be told apart is left to crypto/tls.
 func TestRecordsAreNotTakenOver(t *testing.T) {
 	for _, tt := range []struct {
@@ -234,4 +254,32 @@ func TestRelayTakesRecordsOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+func FuzzRecordContent(f *testing.F) {
+	f.Add(byte(tlsrecord.Application), []byte("content"))
+	f.Add(byte(tlsrecord.Alert), []byte{1, 0})
+	f.Add(byte(tlsrecord.Handshake), []byte{keyUpdate, 0, 0, 1, 1})
+	f.Add(byte(0), []byte{1, byte(tlsrecord.Application), 0})
+	secret := make([]byte, 32)
+	f.Fuzz(func(t *testing.T, typ byte, content []byte) {
+		if len(content) > tlsrecord.MaxContent {
+			return
+		}
+		near, _ := simulated()
+		sealer, err := tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
+		require.NoError(t, err)
+		l := &recordLeg{wire: &wire{Conn: near}}
+		l.opener, err = tlsrecord.NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, 0)
+		require.NoError(t, err)
+		l.sealer, err = tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
+		require.NoError(t, err)
+		l.wire.begin(spliceTimeout)
+		buf := make([]byte, tlsrecord.HeaderLen+len(content)+tlsrecord.Overhead)
+		copy(buf[tlsrecord.HeaderLen:], content)
+		n, err := l.open(sealer.Seal(buf, len(content), tlsrecord.Type(typ)))
+		if n > len(content) || err != nil && n > 0 {
+			t.Fatalf("%d bytes of %d, %v", n, len(content), err)
+		}
+	})
 }

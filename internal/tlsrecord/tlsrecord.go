@@ -147,18 +147,24 @@ func (k *keys) nonce(seq uint64) (n [nonceLen]byte) {
 
 // An Opener opens the records of one direction.
 type Opener struct {
-	keys   *keys
-	search int // how many sequence numbers the first record may have
+	keys  *keys
+	found bool // the first record was opened, or its number is known
 }
 
-// NewOpener returns the opener of a direction with that first traffic secret. Some
-// of its records, fewer than search, may have been opened by another before.
-func NewOpener(suite uint16, secret []byte, search int) (*Opener, error) {
+// maxSearch is how many numbers are tried for the first record.
+const maxSearch = 64
+
+// NewOpener returns the opener of a direction with that first traffic secret. Before
+// it another has opened as many as before of its records, or up to 63 fewer: who
+// counts from outside counts records of the handshake too, which look alike. The
+// first record tells.
+func NewOpener(suite uint16, secret []byte, before uint64) (*Opener, error) {
 	k, err := newKeys(suite, secret)
 	if err != nil {
 		return nil, err
 	}
-	return &Opener{k, search}, nil
+	k.seq = before
+	return &Opener{k, before == 0}, nil
 }
 
 // Open opens a whole record in place and returns its type and content.
@@ -167,7 +173,7 @@ func (o *Opener) Open(record []byte) (Type, []byte, error) {
 		return 0, nil, ErrRecord
 	}
 	header, sealed := record[:HeaderLen], record[HeaderLen:]
-	if o.search > 0 {
+	if !o.found {
 		if err := o.find(header, sealed); err != nil {
 			return 0, nil, err
 		}
@@ -190,15 +196,15 @@ func (o *Opener) Open(record []byte) (Type, []byte, error) {
 	return 0, nil, ErrRecord
 }
 
-// find tries which sequence number the first record has. A failed try spoils what
-// it opens, so it is made on a copy.
+// find tries which number the first record has, from the highest down. A failed try
+// spoils what it opens, so it is made on a copy.
 func (o *Opener) find(header, sealed []byte) error {
 	try := make([]byte, len(sealed))
-	for seq := range uint64(o.search) {
+	for back := range min(maxSearch, o.keys.seq+1) {
 		copy(try, sealed)
-		nonce := o.keys.nonce(seq)
+		nonce := o.keys.nonce(o.keys.seq - back)
 		if _, err := o.keys.aead.Open(try[:0], nonce[:], try, header); err == nil {
-			o.keys.seq, o.search = seq, 0
+			o.keys.seq, o.found = o.keys.seq-back, true
 			return nil
 		}
 	}

@@ -43,13 +43,13 @@ func TestKeysAreThoseOfRFC8448(t *testing.T) {
 }
 
 // pair returns a sealer and an opener with the same keys.
-func pair(t testing.TB, suite uint16, search int) (*Sealer, *Opener) {
+func pair(t testing.TB, suite uint16, before uint64) (*Sealer, *Opener) {
 	t.Helper()
 	require.Contains(t, suites, suite)
 	secret := bytes.Repeat([]byte{7}, suites[suite].hashLen)
 	s, err := NewSealer(suite, secret)
 	require.NoError(t, err)
-	o, err := NewOpener(suite, secret, search)
+	o, err := NewOpener(suite, secret, before)
 	require.NoError(t, err)
 	return s, o
 }
@@ -133,14 +133,17 @@ func TestLengthRefuses(t *testing.T) {
 
 // Records before the first are another's; after it none may be missing.
 func TestOpenerFindsWhereItBegins(t *testing.T) {
-	const search = 8
-	for skip := range search + 1 {
-		s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, search)
-		for range skip {
+	const before = 100
+	for _, tt := range []struct {
+		skip int
+		ok   bool
+	}{{before, true}, {before - 3, true}, {before - maxSearch + 1, true}, {before - maxSearch, false}, {before + 1, false}} {
+		s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, before)
+		for range tt.skip {
 			seal(s, Application, nil)
 		}
 		_, got, err := o.Open(seal(s, Application, []byte("first")))
-		if skip == search {
+		if !tt.ok {
 			require.ErrorIs(t, err, ErrRecord)
 			continue
 		}
