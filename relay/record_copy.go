@@ -52,6 +52,10 @@ func (d *direction) passBatch(src, dst *recordLeg, b *batch, have int) (_ int, e
 		if have, perr = d.pass(src, dst, b, have); perr != nil {
 			return 0, perr
 		}
+		if aerr := src.answer(); aerr != nil {
+			d.srcFailed = true
+			return 0, aerr
+		}
 		switch err {
 		case nil:
 		case errDry:

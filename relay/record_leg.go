@@ -23,7 +23,8 @@ type recordLeg struct {
 
 	// Owned by the goroutine that reads.
 	opener  *tlsrecord.Opener
-	useless int // records in a row that carried nothing
+	useless int  // records in a row that carried nothing
+	asked   bool // the peer wants a key update of ours
 
 	wmu    sync.Mutex // guards what follows, and the order of records on the wire
 	sealer *tlsrecord.Sealer
@@ -141,6 +142,19 @@ func (l *recordLeg) updateSealer() error {
 	return l.sealer.Update()
 }
 
+// answer sends the key update that the peer asked for; one answers all that it asked
+// for meanwhile. Who calls it holds no leg's wmu: the other direction may hold this
+// one's, and its own peer may ask at the same time.
+func (l *recordLeg) answer() error {
+	if !l.asked {
+		return nil
+	}
+	l.asked = false
+	l.wmu.Lock()
+	defer l.wmu.Unlock()
+	return l.updateSealer()
+}
+
 // Close sends close_notify and closes the connection.
 func (l *recordLeg) Close() error {
 	l.finish()
@@ -172,12 +186,8 @@ func (l *recordLeg) open(record []byte) (n int, err error) {
 	case t == tlsrecord.Alert && len(content) == 2 && content[1] == alertUserCanceled:
 		return 0, nil
 	case t == tlsrecord.Handshake && len(content) == 5 && [4]byte(content) == [4]byte{keyUpdate, 0, 0, 1} && content[4] <= 1:
-		if err := l.opener.Update(); err != nil || content[4] == 0 {
-			return 0, err
-		}
-		l.wmu.Lock()
-		defer l.wmu.Unlock()
-		return 0, l.updateSealer()
+		l.asked = l.asked || content[4] == 1
+		return 0, l.opener.Update()
 	}
 	return 0, tlsrecord.ErrRecord
 }
