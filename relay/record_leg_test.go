@@ -132,6 +132,27 @@ func endsThePair(t *testing.T, do func(t *testing.T, p *recordPeer)) {
 	})
 }
 
+// Each end asks for new keys while the other does. The relay answers one leg while
+// it writes to it on behalf of the other, and must not wait for itself.
+func TestD5_BothEndsAskForNewKeysAtOnce(t *testing.T) {
+	const rounds = 3000
+	s, client, host := startRecords(t, loopback(t))
+	var group sync.WaitGroup
+	for _, p := range []*recordPeer{client, host} {
+		group.Go(func() {
+			for range rounds {
+				p.send(t, tlsrecord.Application, 'x')
+				p.send(t, tlsrecord.Handshake, keyUpdate, 0, 0, 1, 1)
+				require.NoError(t, p.sealer.Update())
+			}
+			p.send(t, tlsrecord.Alert, 1, alertCloseNotify)
+		})
+		group.Go(func() { io.Copy(io.Discard, p.wire) }) // crypto/tls would not take so many new keys
+	}
+	require.Equal(t, reachback.CodeClosed, (<-s.result).Code)
+	group.Wait()
+}
+
 func TestRecordsThatCarryNothingAreTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p, _ := startRecords(t, simulated)
@@ -189,6 +210,26 @@ func TestRecordsKeepWhatCameEarly(t *testing.T) {
 	l.Abort()
 }
 
+// A request may come in as many records as it likes.
+func TestRecordsAfterARequestInManyRecords(t *testing.T) {
+	near, far := loopback(t)()
+	c, p := wiredLeg(t, near, far)
+	for range 500 {
+		io.WriteString(p, "x")
+	}
+	_, err := io.ReadFull(c, make([]byte, 500))
+	require.NoError(t, err)
+	l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+	require.NoError(t, err)
+	io.WriteString(p, "after")
+	b, n := l.wire.await(nil)
+	require.NotZero(t, n)
+	_, got, err := l.opener.Open(b[:n])
+	require.NoError(t, err)
+	require.Equal(t, "after", string(got))
+	l.Abort()
+}
+
 // A connection whose records cannot be told apart is left to crypto/tls.
 func TestRecordsAreNotTakenOver(t *testing.T) {
 	for _, tt := range []struct {
@@ -233,23 +274,30 @@ func TestRelayTakesRecordsOver(t *testing.T) {
 	}
 }
 
-// Each end asks for new keys while the other does. The relay answers one leg while
-// it writes to it on behalf of the other, and must not wait for itself.
-func TestD5_BothEndsAskForNewKeysAtOnce(t *testing.T) {
-	const rounds = 3000
-	s, client, host := startRecords(t, loopback(t))
-	var group sync.WaitGroup
-	for _, p := range []*recordPeer{client, host} {
-		group.Go(func() {
-			for range rounds {
-				p.send(t, tlsrecord.Application, 'x')
-				p.send(t, tlsrecord.Handshake, keyUpdate, 0, 0, 1, 1)
-				require.NoError(t, p.sealer.Update())
-			}
-			p.send(t, tlsrecord.Alert, 1, alertCloseNotify)
-		})
-		group.Go(func() { io.Copy(io.Discard, p.wire) }) // crypto/tls would not take so many new keys
-	}
-	require.Equal(t, reachback.CodeClosed, (<-s.result).Code)
-	group.Wait()
+func FuzzRecordContent(f *testing.F) {
+	f.Add(byte(tlsrecord.Application), []byte("content"))
+	f.Add(byte(tlsrecord.Alert), []byte{1, 0})
+	f.Add(byte(tlsrecord.Handshake), []byte{keyUpdate, 0, 0, 1, 1})
+	f.Add(byte(0), []byte{1, byte(tlsrecord.Application), 0})
+	secret := make([]byte, 32)
+	f.Fuzz(func(t *testing.T, typ byte, content []byte) {
+		if len(content) > tlsrecord.MaxContent {
+			return
+		}
+		near, _ := simulated()
+		sealer, err := tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
+		require.NoError(t, err)
+		l := &recordLeg{wire: &wire{Conn: near}}
+		l.opener, err = tlsrecord.NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, 0)
+		require.NoError(t, err)
+		l.sealer, err = tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
+		require.NoError(t, err)
+		l.wire.begin(spliceTimeout)
+		buf := make([]byte, tlsrecord.HeaderLen+len(content)+tlsrecord.Overhead)
+		copy(buf[tlsrecord.HeaderLen:], content)
+		n, err := l.open(sealer.Seal(buf, len(content), tlsrecord.Type(typ)))
+		if n > len(content) || err != nil && n > 0 {
+			t.Fatalf("%d bytes of %d, %v", n, len(content), err)
+		}
+	})
 }
