@@ -64,7 +64,8 @@ func newChannel(c *carrier.Conn) *channel {
 
 // run reads messages and passes each to handle, until the channel ends, and
 // returns why; the peer's close is the *reachback.Error that it named. first is
-// how long the first message may take.
+// how long the first message may take, which goes to handle whatever it is unless
+// it is a close.
 func (c *channel) run(first time.Duration, handle func(message) error) error {
 	c.mu.Lock()
 	c.beat = time.AfterFunc(Heartbeat, c.ping)
@@ -86,6 +87,7 @@ func (c *channel) ping() {
 }
 
 func (c *channel) read(patience time.Duration, handle func(message) error) {
+	begun := false
 	for {
 		// One deadline for a whole message: a byte now and then is no life.
 		c.conn.SetReadDeadline(time.Now().Add(patience))
@@ -99,8 +101,13 @@ func (c *channel) read(patience time.Duration, handle func(message) error) {
 		}
 		patience = DeadAfter
 		m, err := parseMessage(b)
+		_, leaving := m.(*closeMessage)
 		switch {
 		case err != nil:
+		case !begun && !leaving:
+			// Not even a ping comes before the greeting, or it could be put
+			// off for ever, on a channel that no newer one replaces.
+			begun, err = true, handle(m)
 		case m != nil && c.answered(m):
 			// It was asked for, so how many there are is not the peer's doing.
 		case c.limiter != nil && !c.limiter.Allow():

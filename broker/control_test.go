@@ -231,6 +231,8 @@ func TestChannelRefusals(t *testing.T) {
 		run  func(t *testing.T, c *carrier.Conn)
 		code reachback.Code
 	}{
+		{"a ping before hello", func(t *testing.T, c *carrier.Conn) { say(t, c, `{"type":"ping"}`) }, reachback.CodeProtocolError},
+		{"an unknown type before hello", func(t *testing.T, c *carrier.Conn) { say(t, c, `{"type":"new"}`) }, reachback.CodeProtocolError},
 		{"silence before hello", func(t *testing.T, c *carrier.Conn) { time.Sleep(helloWithin) }, reachback.CodeHeartbeatLost},
 		{"a byte now and then", func(t *testing.T, c *carrier.Conn) {
 			for range 3 {
