@@ -130,6 +130,7 @@ func (w *world) accept(called <-chan outcome) <-chan outcome {
 func TestA6_KilledSessionIsRefusedAndCut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		client, _ := w.pair("alice")
+		synctest.Wait() // the report comes after both 101s
 		session := w.reported()[0].Session
 		w.kills <- Kill{Session: session}
 		_, err := client.Read(make([]byte, 1))

@@ -219,8 +219,9 @@ func TestPendingThatIsClosedOrForgottenFreesTheHost(t *testing.T) {
 func TestDisconnectEndsTheSessionsLegs(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		client, host := w.pair("alice")
-		other, otherHost := w.pair("bob")
+		synctest.Wait() // the report comes after both 101s
 		session := w.reported()[0].Session
+		other, otherHost := w.pair("bob")
 		require.Equal(t, 1, w.relay.Disconnect(session, reachback.CodeKilled))
 		for _, leg := range []*Leg{client, host} {
 			_, err := leg.Read(make([]byte, 1))
