@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -71,7 +72,7 @@ func (d *Dialer) Nearest(ctx context.Context, gateways []string) []string {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(rank[a] - rank[b]) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rank[a], rank[b]) })
 	sorted := make([]string, len(gateways))
 	for i, j := range order {
 		sorted[i] = gateways[j]
