@@ -50,7 +50,7 @@ type control struct {
 }
 
 func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
-	host, err := b.admitControl(r)
+	host, err := b.admitControl(w, r)
 	if err != nil {
 		b.deny(w, r, "control channel refused", err, "host", host)
 		return
@@ -74,11 +74,11 @@ func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 	b.mu.Unlock()
 }
 
-func (b *Broker) admitControl(r *http.Request) (host string, err error) {
+func (b *Broker) admitControl(w http.ResponseWriter, r *http.Request) (host string, err error) {
 	if b.failures.Blocked(remoteAddr(r), time.Now()) {
 		return "", reachback.Refuse(reachback.CodeRateLimited)
 	}
-	if err := carrier.CheckUpgrade(r); err != nil {
+	if err := carrier.CheckUpgrade(w, r); err != nil {
 		return "", err
 	}
 	host, err = identity.Verify(r.TLS, b.keys.hosts.pool, time.Now())

@@ -14,6 +14,7 @@ import (
 	strict "github.com/go-jose/go-jose/v4/json"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
 )
 
 const (
@@ -55,12 +56,13 @@ func remoteAddr(r *http.Request) netip.Addr {
 }
 
 func (b *Broker) enrol(w http.ResponseWriter, r *http.Request) (*enrolAnswer, error) {
-	switch {
-	case b.failures.Blocked(remoteAddr(r), time.Now()):
+	if b.failures.Blocked(remoteAddr(r), time.Now()) {
 		return nil, reachback.Refuse(reachback.CodeRateLimited)
-	case r.Method != http.MethodPost || r.Header.Get("Origin") != "" || r.TLS == nil:
-		return nil, reachback.Refuse(reachback.CodeBadRequest)
-	case r.ContentLength > maxEnrolBody:
+	}
+	if err := carrier.CheckMethod(w, r, http.MethodPost); err != nil {
+		return nil, err
+	}
+	if r.Header.Get("Origin") != "" || r.TLS == nil || r.ContentLength > maxEnrolBody {
 		return nil, reachback.Refuse(reachback.CodeBadRequest)
 	}
 	http.NewResponseController(w).SetReadDeadline(time.Now().Add(enrolWithin))

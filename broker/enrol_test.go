@@ -263,6 +263,12 @@ func TestEnrolRefusesWhatIsNoRequest(t *testing.T) {
 			require.Equal(t, tt.code, e.Code, tt.name)
 			require.Equal(t, tt.code.Status(), status)
 		}
+		d := &carrier.Dialer{TLS: w.tls, NetDial: w.dial}
+		get, err := d.Client(time.Minute).Get(server + carrier.PathEnrol)
+		require.NoError(t, err)
+		get.Body.Close()
+		require.Equal(t, http.StatusMethodNotAllowed, get.StatusCode)
+		require.Equal(t, "POST", get.Header.Get("Allow"))
 		// A body that trickles is cut at the deadline.
 		nc, err := w.net.Dial(t.Context(), "tcp", "broker.example:443")
 		require.NoError(t, err)

@@ -55,7 +55,7 @@ func (r *Relay) serveAnswer(w http.ResponseWriter, req *http.Request) {
 		carrier.Refuse(w, &e, "")
 	}
 
-	call, host, err := r.checkAnswer(req)
+	call, host, err := r.checkAnswer(w, req)
 	if err != nil {
 		refuse(call, host, err)
 		return
@@ -90,13 +90,13 @@ func (r *Relay) serveAnswer(w http.ResponseWriter, req *http.Request) {
 // checkAnswer checks an answer, cheapest first: no certificate is looked at for a
 // call that does not wait or a ticket that is not its own. The call is returned
 // with an error too once the ticket has proved that the peer knows of it.
-func (r *Relay) checkAnswer(req *http.Request) (w *waiting, host string, err error) {
+func (r *Relay) checkAnswer(w http.ResponseWriter, req *http.Request) (call *waiting, host string, err error) {
 	leave, err := r.enter(remote(req).Addr())
 	if err != nil {
 		return nil, "", err
 	}
 	defer leave()
-	if err := checkHead(req, "Authorization", carrier.HeaderNonce); err != nil {
+	if err := checkHead(w, req, "Authorization", carrier.HeaderNonce); err != nil {
 		return nil, "", err
 	}
 	id, ticket := req.Header.Get(carrier.HeaderCall), req.Header.Get(carrier.HeaderTicket)
@@ -104,9 +104,9 @@ func (r *Relay) checkAnswer(req *http.Request) (w *waiting, host string, err err
 		return nil, "", reachback.Refuse(reachback.CodeBadRequest)
 	}
 	r.mu.Lock()
-	w = r.waiting[id]
+	call = r.waiting[id]
 	r.mu.Unlock()
-	if w == nil || !equalSecret(ticket, string(w.call.Ticket)) {
+	if call == nil || !equalSecret(ticket, string(call.call.Ticket)) {
 		return nil, "", reachback.Refuse(reachback.CodeTicketInvalid)
 	}
 	trust := r.Orchestrator.Trust()
@@ -114,7 +114,7 @@ func (r *Relay) checkAnswer(req *http.Request) (w *waiting, host string, err err
 	if err == nil && trust.Revoked != nil && trust.Revoked(host) {
 		err = reachback.Refuse(reachback.CodeHostRevoked)
 	}
-	return w, host, err
+	return call, host, err
 }
 
 // park lets an answer wait for its verdict; it may have it at once.

@@ -298,7 +298,7 @@ func blames(c reachback.Code) bool {
 		reachback.CodeTokenReplayed, reachback.CodeTokenStale, reachback.CodeWrongAudience, reachback.CodeRawNotAllowed,
 		reachback.CodeNotAssigned, reachback.CodeResourceNotFound, reachback.CodeTicketInvalid, reachback.CodeWrongRole,
 		reachback.CodeCertificateMissing, reachback.CodeCertificateInvalid, reachback.CodeCertificateExpired,
-		reachback.CodeHostRevoked, reachback.CodeHostUnknown, reachback.CodeBadRequest:
+		reachback.CodeHostRevoked, reachback.CodeHostUnknown, reachback.CodeBadRequest, reachback.CodeMethodNotAllowed:
 		return true
 	}
 	return false

@@ -28,8 +28,8 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Relay) serveHealth(w http.ResponseWriter, req *http.Request) {
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		carrier.Refuse(w, reachback.Refuse(reachback.CodeBadRequest), "")
+	if err := carrier.CheckMethod(w, req, http.MethodGet, http.MethodHead); err != nil {
+		carrier.Refuse(w, err, "")
 		return
 	}
 	r.mu.Lock()
@@ -54,7 +54,7 @@ func (r *Relay) serveCall(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	r.total.Calls++
 	r.mu.Unlock()
-	if err := checkHead(req, carrier.HeaderCall, carrier.HeaderTicket); err != nil {
+	if err := checkHead(w, req, carrier.HeaderCall, carrier.HeaderTicket); err != nil {
 		carrier.Refuse(w, r.refuseHead(c.Remote, "call refused", err), "")
 		return
 	}
@@ -79,8 +79,8 @@ func (r *Relay) serveCall(w http.ResponseWriter, req *http.Request) {
 
 // checkHead refuses what is no Upgrade of ours, and a request that shows the
 // credentials of another door.
-func checkHead(req *http.Request, foreign ...string) error {
-	if err := carrier.CheckUpgrade(req); err != nil {
+func checkHead(w http.ResponseWriter, req *http.Request, foreign ...string) error {
+	if err := carrier.CheckUpgrade(w, req); err != nil {
 		return err
 	}
 	for _, f := range foreign {

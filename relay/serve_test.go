@@ -44,7 +44,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 			head []string
 			want reachback.Code
 		}{
-			{"another method", with("GET", "POST"), reachback.CodeBadRequest},
+			{"another method", with("GET", "POST"), reachback.CodeMethodNotAllowed},
 			{"HTTP/1.0", with("HTTP/1.1", "HTTP/1.0"), reachback.CodeBadRequest},
 			{"no upgrade", with("Upgrade: reachback", "X: y"), reachback.CodeBadRequest},
 			{"another protocol", with("Upgrade: reachback", "Upgrade: websocket"), reachback.CodeBadRequest},
@@ -268,6 +268,17 @@ func TestD13_NoRouteButOurs(t *testing.T) {
 		w.relay.ServeHTTP(rec, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}, ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "192.0.2.1:1"})
 		require.Equal(t, http.StatusNotFound, rec.Code, path)
 		requireCode(t, reachback.CodeNotFound, carrier.ReadRefusal(rec.Result()))
+	}
+}
+
+func TestAnotherMethodIsToldWhichOnesFit(t *testing.T) {
+	w := newWorld(t)
+	for path, allow := range map[string]string{carrier.PathCall: "GET", carrier.PathAnswer: "GET", carrier.PathHealth: "GET, HEAD"} {
+		rec := httptest.NewRecorder()
+		w.relay.ServeHTTP(rec, httptest.NewRequest(http.MethodDelete, path, nil))
+		require.Equal(t, http.StatusMethodNotAllowed, rec.Code, path)
+		require.Equal(t, allow, rec.Header().Get("Allow"), path)
+		requireCode(t, reachback.CodeMethodNotAllowed, carrier.ReadRefusal(rec.Result()))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,12 @@ import (
 
 // CheckUpgrade refuses every request that is not exactly one of our Upgrades:
 // another method or version, a body, a second value of a field that is read.
-func CheckUpgrade(r *http.Request) error {
+func CheckUpgrade(w http.ResponseWriter, r *http.Request) error {
+	if err := CheckMethod(w, r, http.MethodGet); err != nil {
+		return err
+	}
 	bad := reachback.Refuse(reachback.CodeBadRequest)
-	if r.Method != http.MethodGet || r.ProtoMajor != 1 || r.ProtoMinor != 1 {
+	if r.ProtoMajor != 1 || r.ProtoMinor != 1 {
 		return bad
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
@@ -36,6 +40,16 @@ func CheckUpgrade(r *http.Request) error {
 		return bad
 	}
 	return Single(r.Header, "Connection", "Upgrade", "Authorization", HeaderCall, HeaderTicket, HeaderNonce, HeaderCorrelation)
+}
+
+// CheckMethod refuses methods other than these, which the answer's Allow field
+// then names.
+func CheckMethod(w http.ResponseWriter, r *http.Request, methods ...string) error {
+	if slices.Contains(methods, r.Method) {
+		return nil
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	return reachback.Refuse(reachback.CodeMethodNotAllowed)
 }
 
 // Single refuses a header in which one of the fields has more than one value:
