@@ -70,7 +70,7 @@ type Broker struct {
 	mu       sync.Mutex
 	closing  bool                // no new channels
 	channels map[string]*control // by host
-	calls    map[string]*decision
+	calls    decisions
 	nudged   chan struct{}   // closed and replaced when there are new kills
 	revoked  map[string]bool // hosts
 
@@ -101,7 +101,7 @@ func (b *Broker) start() {
 		b.ctx, b.cancel = context.WithCancelCause(context.Background())
 		b.events = make(chan relay.Event, eventQueue)
 		b.channels = make(map[string]*control)
-		b.calls = make(map[string]*decision)
+		b.calls.byCall = make(map[string]*decision)
 		b.nudged = make(chan struct{})
 		b.revoked = make(map[string]bool)
 		// Before anything is answered the revocations must be known.
@@ -133,7 +133,7 @@ func (b *Broker) gatewayKnown(url string) bool {
 	})
 }
 
-// ServeHTTP serves control and enrol.
+// ServeHTTP serves /reachback/v1/control and /reachback/v1/enrol.
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.start()
 	switch r.URL.Path {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"github.com/reachback/reachback/relay"
 )
@@ -20,12 +21,19 @@ func (b *Broker) Report(e relay.Event) {
 	}
 }
 
-// takeEvents takes the events down in their order, until the broker is closed.
+// takeEvents takes the events down in their order, and has old decisions
+// forgotten, until the broker is closed.
 func (b *Broker) takeEvents() {
+	tick := time.NewTicker(forgetEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case e := <-b.events:
 			b.take(e)
+		case now := <-tick.C:
+			b.mu.Lock()
+			b.calls.forget(now)
+			b.mu.Unlock()
 		case <-b.ctx.Done():
 			for range len(b.events) { // those that came before the end
 				b.take(<-b.events)
@@ -47,6 +55,9 @@ func (b *Broker) take(e relay.Event) {
 	if err != nil {
 		b.log().Error("event lost", "session", e.Session, "err", err)
 	}
-	b.log().Info("call "+string(e.Kind), "call", e.Call, "session", e.Session, "host", e.Host,
-		"correlation_id", e.CorrelationID, "code", e.Code, "duration", e.Duration, "to_host", e.ToHost, "to_client", e.ToClient)
+	log := b.log().With("call", e.Call, "session", e.Session, "host", e.Host, "correlation_id", e.CorrelationID)
+	if e.Kind != relay.EventJoined {
+		log = log.With("code", e.Code, "to_host", e.ToHost, "to_client", e.ToClient)
+	}
+	log.Info("call "+string(e.Kind), "duration", e.Duration)
 }

@@ -2,9 +2,7 @@ package broker
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -18,22 +16,11 @@ const (
 	acceptWithin = 3 * time.Second
 	// callWithin bounds a call whose relay set no bound.
 	callWithin = 15 * time.Second
-	// keepDecision is how long a decided call is remembered.
-	keepDecision = time.Minute
 	// A host that was picked and whose channel is just being replaced is
 	// picked again after betweenChannels, channelTries times at most.
 	betweenChannels = 100 * time.Millisecond
 	channelTries    = 10
 )
-
-// A decision is the one answer to all requests for a call.
-type decision struct {
-	asked [sha256.Size]byte // fingerprint of the call
-	done  chan struct{}
-	// Set before done is closed.
-	permit *relay.Permit
-	err    error
-}
 
 // Orchestrate implements [relay.Orchestrator].
 func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit, error) {
@@ -43,10 +30,10 @@ func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit,
 		b.mu.Unlock()
 		return nil, reachback.Refuse(reachback.CodeDraining)
 	}
-	d := b.calls[c.ID]
+	d := b.calls.byCall[c.ID]
 	if d == nil {
-		d = &decision{asked: fingerprint(c), done: make(chan struct{})}
-		b.calls[c.ID] = d
+		d = &decision{call: c.ID, asked: fingerprint(c), done: make(chan struct{})}
+		b.calls.byCall[c.ID] = d
 		// The decision may outlive this request, because another with the
 		// same id may wait for it; the bound is the first one's.
 		deadline := time.Now().Add(callWithin)
@@ -71,12 +58,8 @@ func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit,
 	}
 }
 
-// fingerprint is of everything that the answer to a call depends on.
-func fingerprint(c *relay.Call) [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %v", c.Token, ticketText(c.Ticket), c.Gateway, c.Nonce, c.Raw))
-}
-
-// decide makes the decision, in a goroutine of its own, and has it forgotten later.
+// decide makes the decision, in a goroutine of its own. It keeps nothing else of the
+// call.
 func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 	c := *asked // whoever asked may be gone before this ends
 	ctx, cancel := context.WithDeadlineCause(b.ctx, deadline, reachback.Refuse(reachback.CodeHostTimeout))
@@ -103,12 +86,9 @@ func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 		log.Info("call permitted", "session", d.permit.Session, "host", d.permit.Host)
 	}
 	close(d.done)
-	id := c.ID // and nothing else of the call is kept
-	time.AfterFunc(keepDecision, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.calls, id)
-	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls.keep(d, time.Now())
 }
 
 // verifyCall checks a call as if its gateway had checked nothing.

@@ -337,6 +337,34 @@ func TestOrchestrateAnswersACallOnce(t *testing.T) {
 	})
 }
 
+func TestDecisionsAreForgotten(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.up("pc1", "desktops")
+		c := call(w.connect(alice(), "desktop"))
+		p, err := w.orchestrate(c)
+		require.NoError(t, err)
+		time.Sleep(keepDecision - time.Second)
+		again, err := w.orchestrate(c)
+		require.NoError(t, err)
+		require.Same(t, p, again)
+		require.Equal(t, 1, w.broker.Stats().Deciding)
+		time.Sleep(forgetEvery + time.Second)
+		require.Zero(t, w.broker.Stats().Deciding)
+
+		// Neither can a flood of calls be remembered.
+		now := time.Now()
+		d := decisions{byCall: make(map[string]*decision)}
+		for i := range 2 * maxDecisions {
+			made := &decision{call: fmt.Sprint(i)}
+			d.byCall[made.call] = made
+			d.keep(made, now)
+		}
+		require.Len(t, d.byCall, maxDecisions)
+		require.Len(t, d.made, maxDecisions)
+		require.Contains(t, d.byCall, fmt.Sprint(2*maxDecisions-1))
+	})
+}
+
 func TestOrchestrateChecksTheAssignmentAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.up("pc1", "desktops")

@@ -11,7 +11,7 @@ import (
 // Stats are numbers of a broker since its start; Channels and Deciding are as of now.
 type Stats struct {
 	Channels int // control channels of hosts
-	Deciding int // calls that are being decided, or were less than a minute ago
+	Deciding int // calls that are being decided, or were in about the last minute
 
 	Permitted       int64 // calls that got a host
 	Enrolled        int64
@@ -68,7 +68,7 @@ func (c *codeCounter) snapshot() map[reachback.Code]int64 {
 func (b *Broker) Stats() Stats {
 	b.start()
 	b.mu.Lock()
-	channels, calls := len(b.channels), len(b.calls)
+	channels, calls := len(b.channels), len(b.calls.byCall)
 	b.mu.Unlock()
 	c := &b.counters
 	return Stats{
