@@ -29,17 +29,17 @@ func TestFailuresKeepsABoundedTable(t *testing.T) {
 	for range Burst {
 		f.Fail(first, now)
 	}
-	for a, i := first.Next(), 0; i < 3*MaxAddresses; a, i = a.Next(), i+1 {
+	for a, i := first.Next(), 0; i < 3*maxKeys; a, i = a.Next(), i+1 {
 		f.Fail(a, now)
-		if i == MaxAddresses/2 {
+		if i == maxKeys/2 {
 			f.Fail(first, now) // who goes on failing is not forgotten
 		}
-		if i == MaxAddresses {
+		if i == maxKeys {
 			require.True(t, f.Blocked(first, now))
 		}
 	}
-	require.Len(t, f.byAddr, MaxAddresses)
-	require.Equal(t, MaxAddresses, f.recent.Len())
+	require.Len(t, f.table.byKey, maxKeys)
+	require.Equal(t, maxKeys, f.table.recent.Len())
 	require.False(t, f.Blocked(first, now))
 }
 
