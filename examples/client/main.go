@@ -11,9 +11,11 @@ package main
 import (
 	"context"
 	"flag"
+	"slices"
 
 	"github.com/reachback/reachback/examples/internal/clientside"
 	"github.com/reachback/reachback/examples/internal/program"
+	"github.com/reachback/reachback/feed"
 )
 
 func main() {
@@ -21,13 +23,13 @@ func main() {
 	var list bool
 	var resource, listen string
 	program.Main("client", "subscribes to a feed and carries RDP clients to a resource.", func(f *flag.FlagSet) {
-		f.StringVar(&cfg.Server, "server", "", "base `URL` of the feed")
-		f.StringVar(&cfg.Token, "token", "", "`file` with the user's bearer token; read again for each connection")
-		f.StringVar(&cfg.Dir, "dir", "", "`folder` for the .rdp files")
+		f.StringVar(&cfg.Server, "server", "", "base `URL` of the feed; required")
+		f.StringVar(&cfg.Token, "token", "", "`file` with the user's bearer token, read again for each connection; required")
+		f.StringVar(&cfg.Dir, "dir", "", "`folder` for the .rdp files; required")
 		f.StringVar(&cfg.CA, "ca", "", "`file` with the server's certificate authorities, PEM; the system's by default")
 		f.BoolVar(&list, "list", false, "print an event for each resource")
-		f.StringVar(&resource, "resource", "", "`id` of the resource to open")
-		f.StringVar(&listen, "listen", "", "loopback `address` that carries every connection made to it")
+		f.StringVar(&resource, "resource", "", "`id` of the resource that they get, as -list prints it")
+		f.StringVar(&listen, "listen", "", "loopback `address` for RDP clients; comes with -resource")
 	}, func(ctx context.Context, p *program.Program) error {
 		if err := p.Require("server", "token", "dir"); err != nil {
 			return err
@@ -55,6 +57,9 @@ func run(ctx context.Context, p *program.Program, cfg *clientside.Config, list b
 	}
 	if resource == "" {
 		return nil
+	}
+	if !slices.ContainsFunc(files, func(f feed.File) bool { return f.ID == resource }) {
+		p.Logger.Warn("the workspace has no such resource now; -list prints what it has", "resource", resource)
 	}
 	l, err := clientside.Listen(listen)
 	if err != nil {

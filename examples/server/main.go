@@ -19,14 +19,14 @@ import (
 func main() {
 	var cfg serve.Config
 	program.Main("server", "runs gateway, broker and feed behind one TLS port.", func(f *flag.FlagSet) {
-		f.StringVar(&cfg.Dir, "dir", "", "`folder` of keys and state")
-		f.StringVar(&cfg.Listen, "listen", "", "`address` of the TLS port, host:port")
-		f.StringVar(&cfg.PublicURL, "public-url", "", "base `URL` for users and hosts, https://host[:port]")
+		f.StringVar(&cfg.Dir, "dir", "", "`folder` of keys and state; required")
+		f.StringVar(&cfg.Listen, "listen", "", "`address` of the TLS port, host:port; required")
+		f.StringVar(&cfg.PublicURL, "public-url", "", "base `URL` for users and hosts, https://host[:port]; required")
 		f.StringVar(&cfg.InstanceURL, "instance-url", "", "base `URL` of this very instance, which hosts dial; -public-url by default")
 		f.StringVar(&cfg.CertFile, "tls-cert", "", "`file` with the public certificate chain, PEM; by default the server has a CA of its own")
 		f.StringVar(&cfg.KeyFile, "tls-key", "", "`file` with the key of -tls-cert, PEM")
-		f.StringVar(&cfg.Seed, "seed", "", "`file` with users, pools and resources; by default user alice, pool desktops, desktop")
-		f.BoolVar(&cfg.DevIdP, "dev-idp", false, "issue tokens for the seed's users, for demonstrations on loopback")
+		f.StringVar(&cfg.Seed, "seed", "", "JSON `file` with users, pools and resources, as in SPEC.md, section 7; by default user alice, pool desktops, desktop")
+		f.BoolVar(&cfg.DevIdP, "dev-idp", false, "issue tokens for the seed's users, for demonstrations on loopback; required, as the only issuer so far")
 	}, func(ctx context.Context, p *program.Program) error {
 		if err := p.Require("dir", "listen", "public-url"); err != nil {
 			return err

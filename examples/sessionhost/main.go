@@ -18,9 +18,9 @@ import (
 func main() {
 	var cfg hostside.Config
 	program.Main("sessionhost", "lets sessions in to an RDP server without an open port.", func(f *flag.FlagSet) {
-		f.StringVar(&cfg.Server, "server", "", "base `URL` of the broker")
-		f.StringVar(&cfg.Dir, "dir", "", "`folder` of the host's key and certificate")
-		f.StringVar(&cfg.Target, "target", "", "`address` of the RDP server, host:port")
+		f.StringVar(&cfg.Server, "server", "", "base `URL` of the broker; required")
+		f.StringVar(&cfg.Dir, "dir", "", "`folder` of the host's key and certificate; required")
+		f.StringVar(&cfg.Target, "target", "", "`address` of the RDP server, host:port; required")
 		f.StringVar(&cfg.CA, "ca", "", "`file` with the server's certificate authorities, PEM; the system's by default")
 		f.StringVar(&cfg.Enrol, "enrol", "", "`file` with a registration token; needed until the host is enrolled")
 		f.StringVar(&cfg.Name, "name", "", "the host's `name`, at enrolment; the machine's by default")

@@ -66,7 +66,7 @@ func New(p *program.Program, cfg *Config) (*Client, error) {
 	return &Client{program: p, feed: f, dialer: &transport.Dialer{
 		Connect: f.Connect,
 		Relay:   &relay.Dialer{TLS: tlsConfig},
-		Logger:  p.Logger,
+		Logger:  p.Logger.With("part", "client"),
 	}}, nil
 }
 

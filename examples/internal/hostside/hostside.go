@@ -56,7 +56,8 @@ func Run(ctx context.Context, p *program.Program, cfg *Config, ready func()) err
 	if err != nil {
 		return err
 	}
-	agent := &broker.Agent{Server: origin.String(), Identity: identity, TLS: tlsConfig, Logger: p.Logger}
+	logger := p.Logger.With("part", "host")
+	agent := &broker.Agent{Server: origin.String(), Identity: identity, TLS: tlsConfig, Logger: logger}
 	if identity.Host() == "" {
 		if err := enrol(ctx, agent, cfg); err != nil {
 			return err
@@ -69,7 +70,7 @@ func Run(ctx context.Context, p *program.Program, cfg *Config, ready func()) err
 		Relay:    &relay.Dialer{TLS: tlsConfig},
 		AllowRaw: true, // the pool's policy decides
 		Admit:    targets.admit,
-		Logger:   p.Logger,
+		Logger:   logger,
 	}
 	l, err := lc.Listen(ctx)
 	if err != nil {

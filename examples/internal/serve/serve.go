@@ -102,9 +102,9 @@ func Open(cfg *Config) (_ *Server, err error) {
 		Directory: s.state.Directory(),
 		Verifier:  issuer,
 		Gateways:  []string{instance.String()},
-		Logger:    cfg.Logger,
+		Logger:    cfg.Logger.With("part", "broker"),
 	}
-	s.Gateway = &relay.Relay{Orchestrator: s.Broker, URL: instance.String(), Logger: cfg.Logger}
+	s.Gateway = &relay.Relay{Orchestrator: s.Broker, URL: instance.String(), Logger: cfg.Logger.With("part", "gateway")}
 	mux := http.NewServeMux()
 	for _, path := range []string{"call", "answer", "health"} {
 		mux.Handle("/reachback/v1/"+path, s.Gateway)
@@ -112,7 +112,7 @@ func Open(cfg *Config) (_ *Server, err error) {
 	for _, path := range []string{"control", "enrol"} {
 		mux.Handle("/reachback/v1/"+path, s.Broker)
 	}
-	mux.Handle("/", &feed.Handler{Source: s.Broker, URL: public.String(), Logger: cfg.Logger})
+	mux.Handle("/", &feed.Handler{Source: s.Broker, URL: public.String(), Logger: cfg.Logger.With("part", "feed")})
 	s.http = &http.Server{
 		Handler:   mux,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
