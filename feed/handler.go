@@ -42,7 +42,8 @@ type Handler struct {
 	refusals limit.Failures // by address: of a flood no more is recorded
 }
 
-// ServeHTTP implements [http.Handler].
+// ServeHTTP serves /feed and what is below it, /reachback/v1/connect and
+// /reachback/v1/keys.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// net/http takes the deadline back when this request has its answer.
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))

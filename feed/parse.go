@@ -19,7 +19,7 @@ const (
 	maxAttributes = 64
 )
 
-var errDocument = errors.New("feed: the workspace document is malformed or over its limits")
+var errDocument = errors.New("feed: the workspace document is malformed, over its limits, or names files at another origin than the feed's URL")
 
 // An entry is one resource of a document that a client reads.
 type entry struct {
