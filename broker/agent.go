@@ -120,6 +120,9 @@ func (a *Agent) enrol(ctx context.Context, token, name, pool string) (*Welcome, 
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("%q is not an https URL: %w", a.Server, reachback.Refuse(reachback.CodeBadRequest))
 	}
+	if name != "" && !validName(name) {
+		return nil, fmt.Errorf("%q is no name, which has 1 to 63 of A-Z a-z 0-9 . _ -: %w", name, reachback.Refuse(reachback.CodeBadRequest))
+	}
 	csr, err := a.Identity.csr()
 	if err != nil {
 		return nil, err
