@@ -6,9 +6,8 @@ import (
 	"net"
 	"net/http"
 
-	"github.com/reachback/reachback/internal/carrier"
-
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
 )
 
 // A Dialer opens legs at gateways: calls for clients and answers for hosts. Its
@@ -22,15 +21,6 @@ type Dialer struct {
 	// NetDial opens the transport connection to a gateway. Nil means TCP, by
 	// way of the proxy that the environment names.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
-}
-
-// A Leg is a connection through a gateway after both sides have joined. What it
-// carries is the other side's bytes, and of the gateway's own there are none.
-type Leg struct {
-	*carrier.Conn
-	// Grant is the signed grant, in the leg of a call.
-	Grant         string
-	CorrelationID string
 }
 
 // Call asks the gateway, a base URL, for the resource that token names, and
@@ -59,5 +49,5 @@ func (d *Dialer) open(ctx context.Context, gateway, path string, h http.Header, 
 	if err != nil {
 		return nil, err
 	}
-	return &Leg{Conn: c, Grant: c.Header.Get(carrier.HeaderGrant), CorrelationID: c.Header.Get(carrier.HeaderCorrelation)}, nil
+	return &Leg{conn: c, Grant: c.Header.Get(carrier.HeaderGrant), CorrelationID: c.Header.Get(carrier.HeaderCorrelation)}, nil
 }

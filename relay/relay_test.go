@@ -246,7 +246,7 @@ func TestPeerThatWasKilledIsNoRegularEnd(t *testing.T) {
 				if tt.name == "host" {
 					dies, lives = lives, dies
 				}
-				require.NoError(t, dies.NetConn().Close()) // what a kernel does for a process that is gone
+				require.NoError(t, dies.conn.NetConn().Close()) // what a kernel does for a process that is gone
 				_, err := lives.Read(make([]byte, 1))
 				require.Error(t, err)
 				require.NotErrorIs(t, err, io.EOF)
