@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/tls"
-	"encoding/json"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -72,25 +70,6 @@ func Bearer(h http.Header) string {
 	return strings.TrimSpace(token)
 }
 
-// Refuse answers a request with err's code as HTTP status and JSON. Of an error
-// that is no [*reachback.Error] it tells nothing.
-func Refuse(w http.ResponseWriter, err error, correlationID string) {
-	e := *reachback.AsError(err)
-	if e.CorrelationID == "" {
-		e.CorrelationID = correlationID
-	}
-	body, _ := json.Marshal(&e) // three strings cannot fail
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Connection", "close")
-	if e.Code.Status() == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
-	}
-	w.WriteHeader(e.Code.Status())
-	w.Write(append(body, '\n'))
-}
-
 // Hijack takes the connection of an Upgrade request from the HTTP server, clears
 // its deadlines and tunes it. The 101 is not sent yet: [Conn.Switch] does that.
 func Hijack(w http.ResponseWriter) (*Conn, error) {
@@ -134,72 +113,4 @@ func SwitchHead(h http.Header) []byte {
 	h.Write(&b)
 	b.WriteString("\r\n")
 	return b.Bytes()
-}
-
-// TakeEarly returns what the peer has sent before the 101 and nobody has read,
-// for who does without c from now on. stop makes the transport connection return
-// a temporary error, so that only what TLS has opened already is read.
-func (c *Conn) TakeEarly(stop func()) []byte {
-	stop()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	early := c.rest
-	c.rest = nil
-	for p := make([]byte, 512); ; {
-		n, err := c.Conn.Read(p)
-		early = append(early, p[:n]...)
-		if err != nil {
-			return early
-		}
-	}
-}
-
-// RefuseConn answers on a hijacked connection that got no 101 yet, and closes it.
-func (c *Conn) RefuseConn(err error, correlationID string) {
-	e := *reachback.AsError(err)
-	if e.CorrelationID == "" {
-		e.CorrelationID = correlationID
-	}
-	body, _ := json.Marshal(&e)
-	resp := http.Response{
-		StatusCode: e.Code.Status(), ProtoMajor: 1, ProtoMinor: 1, ContentLength: int64(len(body)), Close: true,
-		Header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}},
-		Body:   readCloser{bytes.NewReader(body)},
-	}
-	c.SetDeadline(time.Now().Add(HeadTimeout))
-	resp.Write(c.Conn)
-	c.Close()
-}
-
-type readCloser struct{ *bytes.Reader }
-
-func (readCloser) Close() error { return nil }
-
-// Abort closes the transport connection without TLS's goodbye, so that the peer
-// cannot take a cut for an end.
-//
-// It is a reset where the transport has one, because not every TLS tells an end of
-// the transport from the goodbye.
-func (c *Conn) Abort() error { return Abort(c.NetConn()) }
-
-// Abort is [Conn.Abort] for the transport connection.
-func Abort(nc net.Conn) error {
-	if l, ok := nc.(interface{ SetLinger(int) error }); ok {
-		l.SetLinger(0)
-	}
-	return nc.Close()
-}
-
-// Tune sets keepalive and user timeout on c where it is a TCP connection.
-func Tune(c net.Conn) {
-	tc, ok := c.(interface {
-		SetKeepAliveConfig(net.KeepAliveConfig) error
-		SetNoDelay(bool) error
-	})
-	if !ok {
-		return
-	}
-	tc.SetNoDelay(true)
-	tc.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: KeepAlive, Interval: KeepAlive / 3, Count: 3})
-	setUserTimeout(c)
 }
