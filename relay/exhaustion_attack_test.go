@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -220,4 +221,52 @@ func TestD11_AbsurdCertificatesAreRefusedBySize(t *testing.T) {
 		answered := w.answer(c, good)
 		requireCarries(t, must(t, called), must(t, answered), "undisturbed")
 	})
+}
+
+func TestB6_CallsOfOneUserAreCapped(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		const calls = 500
+		var greedy []<-chan outcome
+		w.comeFrom("192.0.2.9:1000")
+		for range calls {
+			greedy = append(greedy, w.call("mallory"))
+		}
+		synctest.Wait()
+		require.Equal(t, 32, w.relay.Stats().Waiting)
+		require.EqualValues(t, calls-32, w.relay.Stats().Refused[reachback.CodeTooManyWaiting])
+		for range 32 {
+			<-w.summons
+		}
+		start := time.Now()
+		client, host := w.pair("alice") // even from the same address
+		requireCarries(t, client, host, "in time")
+		require.Zero(t, time.Since(start))
+		refused := map[reachback.Code]int{}
+		for _, o := range greedy {
+			refused[reachback.CodeOf((<-o).err)]++
+		}
+		require.Equal(t, map[reachback.Code]int{reachback.CodeTooManyWaiting: calls - 32, reachback.CodeHostTimeout: 32}, refused)
+		require.Empty(t, w.relay.perUser)
+	})
+}
+
+func TestB6_UnverifiedRequestsOfOneAddressAreCapped(t *testing.T) {
+	r := &Relay{}
+	r.begin()
+	defer r.Close()
+	var leave []func()
+	for i := range 32 {
+		f, err := r.enter(remote(&http.Request{RemoteAddr: fmt.Sprintf("[2001:db8::%x]:1", i)}).Addr())
+		require.NoError(t, err)
+		leave = append(leave, f)
+	}
+	_, err := r.enter(remote(&http.Request{RemoteAddr: "[2001:db8::ffff]:1"}).Addr())
+	requireCode(t, reachback.CodeTooManyWaiting, err)
+	f, err := r.enter(remote(&http.Request{RemoteAddr: "[2001:db8:0:1::1]:1"}).Addr())
+	require.NoError(t, err, "another /64")
+	f()
+	for _, f := range leave {
+		f()
+	}
+	require.Empty(t, r.unverified)
 }
