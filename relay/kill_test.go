@@ -3,8 +3,10 @@ package relay
 import (
 	"context"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +55,23 @@ func TestRevokedHostIsCutAndRefused(t *testing.T) {
 		}
 		w.call("bob")
 		requireCode(t, reachback.CodeHostRevoked, (<-w.answer(<-w.summons, w.host("host-2"))).err)
+	})
+}
+
+func TestKillArrivesAfterABrokenWatch(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		client, _ := w.pair("alice")
+		synctest.Wait()
+		w.watches <- io.ErrUnexpectedEOF
+		synctest.Wait()
+		require.Contains(t, w.logs.String(), io.ErrUnexpectedEOF.Error(), "the operator hears of it")
+		start := time.Now()
+		w.kills <- Kill{Session: w.reported()[0].Session} // is taken when the relay watches again
+		require.Equal(t, rewatch, time.Since(start))
+		_, err := client.Read(make([]byte, 1))
+		require.Error(t, err)
+		synctest.Wait()
+		require.Equal(t, map[reachback.Code]int64{reachback.CodeKilled: 1}, w.relay.Stats().Ended)
 	})
 }
 

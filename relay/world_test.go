@@ -56,6 +56,7 @@ type world struct {
 	decide  func(ctx context.Context, c *Call) (*Permit, error)
 	summons chan *Call
 	kills   chan Kill
+	watches chan error // breaks the Watch under way
 	trust   Trust
 
 	mu     sync.Mutex
@@ -71,7 +72,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, summons: make(chan *Call, 10_000), kills: make(chan Kill), hostCA: newAuthority(t)}
+	w := &world{t: t, summons: make(chan *Call, 10_000), kills: make(chan Kill), watches: make(chan error, 1), hostCA: newAuthority(t)}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
 	w.signing = private
@@ -145,6 +146,8 @@ func (w *world) Trust() *Trust { return &w.trust }
 func (w *world) Watch(ctx context.Context, f func(Kill)) error {
 	for {
 		select {
+		case err := <-w.watches:
+			return err
 		case k := <-w.kills:
 			f(k)
 		case <-ctx.Done():
