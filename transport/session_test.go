@@ -97,7 +97,9 @@ func TestSessionsNeedNoBroker(t *testing.T) {
 	})
 }
 
-func TestKillEndsBothEndsWithItsCode(t *testing.T) {
+// The gateway cuts the legs as the broker tells the host, so that an end hears that
+// it was killed or that its path was lost, whichever comes first.
+func TestKillEndsBothEnds(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		c, h := w.pair(w.listen(w.config()))
 		require.NoError(t, w.broker.Kill(t.Context(), c.Grant().Session))
@@ -105,10 +107,10 @@ func TestKillEndsBothEndsWithItsCode(t *testing.T) {
 		<-h.Done()
 		<-c.Done()
 		require.LessOrEqual(t, time.Since(start), 2*time.Second)
-		// The gateway cuts as the host says why: the client hears one of the two.
-		require.Contains(t, []reachback.Code{reachback.CodeKilled, reachback.CodePathLost}, reachback.CodeOf(c.Err()))
-		h.Close()
-		c.Close()
+		for _, end := range []*Conn{c, h} {
+			require.Contains(t, []reachback.Code{reachback.CodeKilled, reachback.CodePathLost}, reachback.CodeOf(end.Err()))
+			end.Close()
+		}
 	})
 }
 
