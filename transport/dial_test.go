@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/internal/carrier"
 )
 
@@ -39,6 +41,38 @@ func TestGatewaysThatFailArePassedOver(t *testing.T) {
 		_, err = d.DialContext(t.Context(), "tcp", "desktop")
 		requireCode(t, reachback.CodeGatewayUnreachable, err)
 		require.NotEmpty(t, reachback.AsError(err).CorrelationID)
+	})
+}
+
+// Whoever stands at a gateway's address without a certificate that the client trusts
+// is shown nothing, and the call goes to another.
+func TestGatewayThatIsNotTrustedIsPassedOver(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		others, err := broker.NewKeys()
+		require.NoError(t, err)
+		cert, err := others.ServerCertificate("gw2.example")
+		require.NoError(t, err)
+		w.t.Cleanup(w.serve("gw2.example:443", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			t.Error("a request reached the gateway")
+		}), cert))
+		var gateways []string
+		d := w.dialer()
+		d.Connect = func(ctx context.Context, resource string, key [32]byte) (*reachback.Connection, error) {
+			c, err := w.connect(ctx, resource, key)
+			c.Gateways = gateways
+			return c, err
+		}
+		gateways = []string{"https://gw2.example"}
+		_, err = d.DialContext(t.Context(), "tcp", "desktop")
+		requireCode(t, reachback.CodeCertificateUntrusted, err)
+		require.NotEmpty(t, reachback.AsError(err).CorrelationID)
+
+		w.listen(w.config())
+		gateways = []string{"https://gw2.example", gateway}
+		c, err := d.DialContext(t.Context(), "tcp", "desktop")
+		require.NoError(t, err)
+		require.Equal(t, gateway, c.(*Conn).Gateway())
+		c.Close()
 	})
 }
 
