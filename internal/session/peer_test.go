@@ -92,6 +92,7 @@ func requireEndsWith(t testing.TB, want reachback.Code, b ...[]byte) {
 		p.send(b...)
 		s, err := Open(t.Context(), a, Config{})
 		if err == nil {
+			synctest.Wait() // until all is taken in: what came before the fault can be read until then
 			_, err = s.Read(make([]byte, 1))
 		}
 		requireCode(t, want, err)
