@@ -102,7 +102,7 @@ var codes = map[Code]struct {
 	CodeNotFound:              {http.StatusNotFound, "there is nothing at this address"},
 	CodeMethodNotAllowed:      {http.StatusMethodNotAllowed, "another method is needed at this address"},
 	CodeVersionUnsupported:    {http.StatusUpgradeRequired, "the peer speaks no version of the protocol that this program knows"},
-	CodeRateLimited:           {http.StatusTooManyRequests, "too many attempts from this address; slow down"},
+	CodeRateLimited:           {http.StatusTooManyRequests, "too many attempts; slow down"},
 	CodeUnavailable:           {http.StatusServiceUnavailable, "the service cannot answer now; try again"},
 	CodeDraining:              {http.StatusServiceUnavailable, "the service is going down and takes nothing new"},
 	CodeInternal:              {http.StatusInternalServerError, "an internal error; the log of the answering program has it under the correlation id"},

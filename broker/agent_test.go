@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -236,9 +237,10 @@ func TestSummonsAreBounded(t *testing.T) {
 		release := make(chan struct{})
 		h.answers(func(context.Context, *Summon) error { <-release; return nil })
 		codes := make(chan reachback.Code, maxSummons+1)
-		for range maxSummons + 1 {
+		for i := range maxSummons + 1 {
+			token := w.connect(user(fmt.Sprint("user", i)), "stock")
 			go func() {
-				_, err := w.orchestrate(call(w.connect(alice(), "stock")))
+				_, err := w.orchestrate(call(token))
 				codes <- reachback.CodeOf(err)
 			}()
 		}
@@ -256,6 +258,7 @@ func TestCallsDoNotUseUpAHostsMessages(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		h := w.up("pc1", "desktops")
 		epoch := h.epoch()
+		w.broker.connects.Burst = 2 * messageBurst // of all of a host's users
 		for range 2 * messageBurst {
 			p, err := w.orchestrate(call(w.connect(alice(), "desktop")))
 			require.NoError(t, err)
@@ -273,6 +276,7 @@ func TestManyChangesGoInFewMessages(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		h := w.up("pc1", "desktops")
 		epoch := h.epoch()
+		w.broker.connects.Burst = 3 * queueLength
 		var sessions []string
 		for range 3 * queueLength {
 			_, p := w.joined(alice(), "desktop")

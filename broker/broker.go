@@ -23,6 +23,16 @@
 // or not. A slot is given back when its call is not joined within 30 s, when the
 // user session has lingered after its last connection, and when its host has
 // been absent for 10 minutes.
+//
+// # Bounds
+//
+// A user may ask for 60 connection tokens at once and for one more each second.
+// That bounds what his requests make a broker keep: 780 used tokens, each for the 12
+// minutes in which it could be shown again, and for each host that was asked 1650
+// sessions that no byte went through, each for a quarter of an hour after its end.
+// Sessions that carry bytes are bounded by the relays that carry them. Kills, which
+// are the operator's, are kept for a day. Of decided calls 16384 are remembered, of
+// all users together, for a minute.
 package broker
 
 import (
@@ -65,6 +75,7 @@ type Broker struct {
 	cancel   context.CancelCauseFunc
 	events   chan relay.Event // Report's; never closed
 	failures limit.Failures
+	connects *limit.Rate[string] // by User.ID; immutable after once
 	counters counters
 
 	mu       sync.Mutex
@@ -100,6 +111,7 @@ func (b *Broker) start() {
 		}
 		b.ctx, b.cancel = context.WithCancelCause(context.Background())
 		b.events = make(chan relay.Event, eventQueue)
+		b.connects = &limit.Rate[string]{PerSecond: connectsPerSecond, Burst: connectBurst}
 		b.channels = make(map[string]*control)
 		b.calls.byCall = make(map[string]*decision)
 		b.nudged = make(chan struct{})

@@ -12,6 +12,14 @@ import (
 	"github.com/reachback/reachback/internal/token"
 )
 
+const (
+	// A user may ask for connectBurst connections at once and for
+	// connectsPerSecond for ever. This bounds everything that is kept by
+	// connection token (see the package comment).
+	connectBurst      = 60
+	connectsPerSecond = 1
+)
+
 // Authenticate returns the user of the request's bearer token.
 func (b *Broker) Authenticate(r *http.Request) (*reachback.User, error) {
 	if err := carrier.Single(r.Header, "Authorization"); err != nil {
@@ -61,6 +69,9 @@ func (b *Broker) Connect(ctx context.Context, u *reachback.User, resource string
 }
 
 func (b *Broker) connect(ctx context.Context, u *reachback.User, resource string, key [32]byte, correlation string) (*reachback.Connection, error) {
+	if !b.connects.Allow(u.ID(), time.Now()) {
+		return nil, reachback.Refuse(reachback.CodeRateLimited)
+	}
 	a, err := b.dir.Assigned(ctx, u, resource)
 	if err != nil {
 		return nil, err

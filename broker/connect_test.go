@@ -63,6 +63,32 @@ func TestConnect(t *testing.T) {
 	})
 }
 
+// What is kept by connection token is bounded by how many a user gets.
+func TestConnectGivesAUserSoManyTokens(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.up("pc1", "desktops")
+		most := 0
+		for range 20 * 60 { // for twenty minutes he asks and uses what he gets
+			for range 2 * connectBurst {
+				c, err := w.broker.Connect(t.Context(), alice(), "desktop", clientKey)
+				if err != nil {
+					requireCode(t, reachback.CodeRateLimited, err)
+					break
+				}
+				_, err = w.orchestrate(call(c.Token))
+				require.NoError(t, err)
+			}
+			w.connect(user("bob"), "desktop")
+			w.dir.begin()
+			most = max(most, len(w.dir.spent))
+			require.LessOrEqual(t, len(w.dir.sessions), 1650)
+			w.dir.mu.Unlock()
+			time.Sleep(time.Second)
+		}
+		require.InDelta(t, 780, most, 1)
+	})
+}
+
 type verifierFunc func(ctx context.Context, token string) (*reachback.User, error)
 
 func (f verifierFunc) Verify(ctx context.Context, token string) (*reachback.User, error) {
