@@ -35,6 +35,7 @@ type system struct {
 	broker  *broker.Broker
 	gateway *relay.Relay
 	dir     *broker.MemoryDirectory
+	sockets sockets
 }
 
 func startSystem(t *testing.T, pool broker.SeedPool) *system {
@@ -48,6 +49,7 @@ func startSystem(t *testing.T, pool broker.SeedPool) *system {
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(keys.ServerCA()))
 	s := &system{t: t, url: "https://" + l.Addr().String(), tls: &tls.Config{RootCAs: roots}, dir: &broker.MemoryDirectory{}}
+	s.sockets.Listener = l
 	pool.Name = "desktops"
 	require.NoError(t, s.dir.Apply(broker.Seed{
 		Pools:     []broker.SeedPool{pool},
@@ -62,7 +64,7 @@ func startSystem(t *testing.T, pool broker.SeedPool) *system {
 	srv := &http.Server{Handler: mux, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
 	require.NoError(t, relay.ConfigureServer(srv))
 	served := make(chan error, 1)
-	go func() { served <- srv.ServeTLS(relay.NewListener(l), "", "") }()
+	go func() { served <- srv.ServeTLS(relay.NewListener(&s.sockets), "", "") }()
 	t.Cleanup(func() {
 		s.gateway.Close()
 		s.broker.Close()
@@ -79,10 +81,10 @@ func (s *system) host(name string, serve func(*transport.Conn)) {
 	require.NoError(s.t, err)
 	token, err := s.dir.NewRegistrationToken("desktops", time.Hour, 1)
 	require.NoError(s.t, err)
-	agent := &broker.Agent{Server: s.url, Identity: identity, TLS: s.tls}
+	agent := &broker.Agent{Server: s.url, Identity: identity, TLS: s.tls, NetDial: s.sockets.dial}
 	_, err = agent.Enrol(s.t.Context(), token, name, "")
 	require.NoError(s.t, err)
-	lc := &transport.ListenConfig{Agent: agent, Relay: &relay.Dialer{TLS: s.tls}, AllowRaw: true}
+	lc := &transport.ListenConfig{Agent: agent, Relay: &relay.Dialer{TLS: s.tls, NetDial: s.sockets.dial}, AllowRaw: true}
 	l, err := lc.Listen(s.t.Context())
 	require.NoError(s.t, err)
 	var wg sync.WaitGroup
@@ -104,7 +106,7 @@ func (s *system) host(name string, serve func(*transport.Conn)) {
 // dial opens the desktop as that user.
 func (s *system) dial(ctx context.Context, user string) (*transport.Conn, error) {
 	d := &transport.Dialer{
-		Relay: &relay.Dialer{TLS: s.tls},
+		Relay: &relay.Dialer{TLS: s.tls, NetDial: s.sockets.dial},
 		Connect: func(ctx context.Context, resource string, key [32]byte) (*reachback.Connection, error) {
 			return s.broker.Connect(ctx, &reachback.User{Issuer: "test", Subject: user, Groups: []string{"everybody"}}, resource, key)
 		},
