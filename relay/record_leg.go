@@ -46,7 +46,16 @@ const (
 type handover struct {
 	keys tlsrecord.KeyLog
 	sent int64 // bytes that the handshake sent
+	past tlsrecord.Past
 	done bool
+}
+
+// received takes note of bytes that crypto/tls gets, f being in front of them. The
+// records after done are of the request, but for the last of the handshake.
+func (h *handover) received(f *framer, p []byte) {
+	if h.done && f.body > 0 && tlsrecord.Type(f.header[0]) == tlsrecord.Application {
+		h.past.Note(p, len(p) == f.body)
+	}
 }
 
 // offerHandover has the handshake of a connection from [NewListener] noted.
@@ -92,8 +101,8 @@ func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
 	w := c.NetConn().(*wire)
 	l := &recordLeg{wire: w, maxSealed: tlsrecord.MaxSealed, early: c.TakeEarly(w.stop)}
 	var err error
-	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, w.frame.records)
-	w.handover = nil
+	past := w.handover.past // apart from what else the handover refers to
+	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, &past)
 	w.begin(timeout)
 	return l, err
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/hex"
 	"io"
@@ -230,6 +231,38 @@ func TestRecordsAfterARequestInManyRecords(t *testing.T) {
 	l.Abort()
 }
 
+// What crypto/tls has opened, somebody on the way cannot have taken for the first of
+// the relay's records.
+func TestRecordsOfTheRequestAreNotTakenAgain(t *testing.T) {
+	near, far := loopback(t)()
+	tap := &tap{Conn: far}
+	c, p := wiredLeg(t, near, tap)
+	handshake := tap.sent.Len()
+	io.WriteString(p, "call")
+	_, err := io.ReadFull(c, make([]byte, 4))
+	require.NoError(t, err)
+	l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+	require.NoError(t, err)
+	_, err = far.Write(tap.sent.Bytes()[handshake:])
+	require.NoError(t, err)
+	b, n := l.wire.await(nil)
+	require.NotZero(t, n)
+	_, _, err = l.opener.Open(b[:n])
+	require.ErrorIs(t, err, tlsrecord.ErrRecord)
+	l.Abort()
+}
+
+// tap keeps a copy of what is sent.
+type tap struct {
+	net.Conn
+	sent bytes.Buffer
+}
+
+func (t *tap) Write(p []byte) (int, error) {
+	t.sent.Write(p)
+	return t.Conn.Write(p)
+}
+
 // A connection whose records cannot be told apart is left to crypto/tls.
 func TestRecordsAreNotTakenOver(t *testing.T) {
 	for _, tt := range []struct {
@@ -288,7 +321,7 @@ func FuzzRecordContent(f *testing.F) {
 		sealer, err := tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
 		require.NoError(t, err)
 		l := &recordLeg{wire: &wire{Conn: near}}
-		l.opener, err = tlsrecord.NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, 0)
+		l.opener, err = tlsrecord.NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, new(tlsrecord.Past))
 		require.NoError(t, err)
 		l.sealer, err = tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
 		require.NoError(t, err)

@@ -7,10 +7,9 @@ const headerSize = 5
 // A framer follows the records in a stream of TLS. One that began within a record
 // names wrong bounds; nothing but the size of reads depends on them.
 type framer struct {
-	header  [headerSize]byte
-	have    int    // bytes of the header
-	body    int    // bytes that are left of the record after its header
-	records uint64 // how many have begun
+	header [headerSize]byte
+	have   int // bytes of the header
+	body   int // bytes that are left of the record after its header
 }
 
 // left is how many bytes to the end of the header or record at hand, more than none.
@@ -32,6 +31,5 @@ func (f *framer) passed(p []byte) {
 	}
 	if f.have += copy(f.header[f.have:], p); f.have == headerSize {
 		f.have, f.body = 0, int(f.header[3])<<8|int(f.header[4])
-		f.records++
 	}
 }

@@ -24,7 +24,7 @@ type wire struct {
 	net.Conn
 	begun    bool
 	timeout  time.Duration
-	handover *handover // while the relay may take the records over
+	handover *handover // until begin, while the relay may take the records over
 	sent     int64     // bytes, until begin
 
 	// Owned by the goroutine that reads.
@@ -56,7 +56,7 @@ var errBroken = errors.New("relay: the connection ended without close_notify")
 
 // begin makes the wire a leg's.
 func (w *wire) begin(timeout time.Duration) {
-	w.begun, w.dry, w.timeout = true, false, timeout
+	w.begun, w.dry, w.timeout, w.handover = true, false, timeout, nil
 	w.fill, w.take, w.fetch, w.gather = w.tryFill, w.tryTake, w.tryFetch, w.tryGather
 	if c, ok := w.Conn.(syscall.Conn); ok && canTry {
 		w.raw, _ = c.SyscallConn()
@@ -88,6 +88,9 @@ func (w *wire) Read(p []byte) (int, error) {
 	p = p[:min(len(p), w.frame.left())]
 	if !w.begun {
 		n, err := w.Conn.Read(p)
+		if w.handover != nil {
+			w.handover.received(&w.frame, p[:n])
+		}
 		w.frame.passed(p[:n])
 		return n, err
 	}

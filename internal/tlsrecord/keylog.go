@@ -28,12 +28,12 @@ func (k *KeyLog) Write(line []byte) (int, error) {
 }
 
 // Server returns both directions as the server has them, and forgets the secrets. It
-// fails unless the handshake was one of TLS 1.3, and at the second call. About before
+// fails unless the handshake was one of TLS 1.3, and at the second call. About past
 // see [NewOpener].
-func (k *KeyLog) Server(suite uint16, before uint64) (*Opener, *Sealer, error) {
+func (k *KeyLog) Server(suite uint16, past *Past) (*Opener, *Sealer, error) {
 	client, server := k.client, k.server
 	k.client, k.server = nil, nil
-	o, err := NewOpener(suite, client, before)
+	o, err := NewOpener(suite, client, past)
 	if err != nil {
 		return nil, nil, err
 	}

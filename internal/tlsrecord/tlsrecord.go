@@ -147,24 +147,20 @@ func (k *keys) nonce(seq uint64) (n [nonceLen]byte) {
 
 // An Opener opens the records of one direction.
 type Opener struct {
-	keys  *keys
-	found bool // the first record was opened, or its number is known
+	keys *keys
+	past *Past // until the first record is found
 }
 
-// maxSearch is how many numbers are tried for the first record.
-const maxSearch = 64
-
-// NewOpener returns the opener of a direction with that first traffic secret. Before
-// it another has opened as many as before of its records, or up to 63 fewer: who
-// counts from outside counts records of the handshake too, which look alike. The
-// first record tells.
-func NewOpener(suite uint16, secret []byte, before uint64) (*Opener, error) {
+// NewOpener returns the opener of a direction with that first traffic secret, for
+// the records after those of past. The first of them tells how many of past's were
+// of the handshake.
+func NewOpener(suite uint16, secret []byte, past *Past) (*Opener, error) {
 	k, err := newKeys(suite, secret)
 	if err != nil {
 		return nil, err
 	}
-	k.seq = before
-	return &Opener{k, before == 0}, nil
+	k.seq = past.noted
+	return &Opener{k, past}, nil
 }
 
 // Open opens a whole record in place and returns its type and content.
@@ -173,7 +169,7 @@ func (o *Opener) Open(record []byte) (Type, []byte, error) {
 		return 0, nil, ErrRecord
 	}
 	header, sealed := record[:HeaderLen], record[HeaderLen:]
-	if !o.found {
+	if o.past != nil {
 		if err := o.find(header, sealed); err != nil {
 			return 0, nil, err
 		}
@@ -199,12 +195,16 @@ func (o *Opener) Open(record []byte) (Type, []byte, error) {
 // find tries which number the first record has, from the highest down. A failed try
 // spoils what it opens, so it is made on a copy.
 func (o *Opener) find(header, sealed []byte) error {
+	if o.past.has(sealed) {
+		return ErrRecord
+	}
 	try := make([]byte, len(sealed))
 	for back := range min(maxSearch, o.keys.seq+1) {
 		copy(try, sealed)
 		nonce := o.keys.nonce(o.keys.seq - back)
 		if _, err := o.keys.aead.Open(try[:0], nonce[:], try, header); err == nil {
-			o.keys.seq, o.found = o.keys.seq-back, true
+			o.keys.seq -= back
+			o.past = nil
 			return nil
 		}
 	}

@@ -42,14 +42,19 @@ func TestKeysAreThoseOfRFC8448(t *testing.T) {
 	}
 }
 
-// pair returns a sealer and an opener with the same keys.
-func pair(t testing.TB, suite uint16, before uint64) (*Sealer, *Opener) {
+// pair returns a sealer and an opener with the same keys, before which another has
+// opened that many records at most.
+func pair(t testing.TB, suite uint16, before int) (*Sealer, *Opener) {
 	t.Helper()
 	require.Contains(t, suites, suite)
 	secret := bytes.Repeat([]byte{7}, suites[suite].hashLen)
 	s, err := NewSealer(suite, secret)
 	require.NoError(t, err)
-	o, err := NewOpener(suite, secret, before)
+	var past Past
+	for range before {
+		past.Note(nil, true)
+	}
+	o, err := NewOpener(suite, secret, &past)
 	require.NoError(t, err)
 	return s, o
 }
@@ -155,6 +160,37 @@ func TestOpenerFindsWhereItBegins(t *testing.T) {
 	}
 }
 
+// Of the records that another has opened none is taken for the first.
+func TestOpenerRefusesARecordOfThePast(t *testing.T) {
+	const finished, requests = 2, 40
+	var past Past
+	for range finished {
+		past.Note(bytes.Repeat([]byte{1}, 40), true)
+	}
+	s, _ := pair(t, tls.TLS_AES_128_GCM_SHA256, 0)
+	var opened [][]byte
+	for i := range requests {
+		record := seal(s, Application, bytes.Repeat([]byte("r"), i))
+		opened = append(opened, record)
+		for rest := record[HeaderLen:]; len(rest) > 0; { // in pieces of all lengths
+			n := min(len(rest), 1+i)
+			past.Note(rest[:n], n == len(rest))
+			rest = rest[n:]
+		}
+	}
+	first := seal(s, Application, []byte("first"))
+	secret := bytes.Repeat([]byte{7}, suites[tls.TLS_AES_128_GCM_SHA256].hashLen)
+	for _, again := range opened {
+		o, err := NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, &past)
+		require.NoError(t, err)
+		_, _, err = o.Open(bytes.Clone(again))
+		require.ErrorIs(t, err, ErrRecord)
+		_, got, err := o.Open(bytes.Clone(first))
+		require.NoError(t, err)
+		require.Equal(t, "first", string(got))
+	}
+}
+
 func TestKeyLog(t *testing.T) {
 	var k KeyLog
 	for _, line := range []string{
@@ -167,11 +203,11 @@ func TestKeyLog(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, len(line), n)
 	}
-	_, _, err := k.Server(tls.TLS_AES_128_GCM_SHA256, 1)
+	_, _, err := k.Server(tls.TLS_AES_128_GCM_SHA256, new(Past))
 	require.NoError(t, err)
-	_, _, err = k.Server(tls.TLS_AES_128_GCM_SHA256, 1)
+	_, _, err = k.Server(tls.TLS_AES_128_GCM_SHA256, new(Past))
 	require.Error(t, err, "the secrets are forgotten")
-	_, _, err = new(KeyLog).Server(tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, 1)
+	_, _, err = new(KeyLog).Server(tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, new(Past))
 	require.Error(t, err, "a suite of TLS 1.2")
 }
 
