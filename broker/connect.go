@@ -9,6 +9,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/printable"
 	"github.com/reachback/reachback/internal/token"
 )
 
@@ -53,7 +54,7 @@ func (b *Broker) Connect(ctx context.Context, u *reachback.User, resource string
 	b.start()
 	correlation := randomID(16)
 	conn, err := b.connect(ctx, u, resource, key, correlation)
-	log := b.log().With("correlation_id", correlation, "user", u.Subject, "tenant", u.Tenant, "resource", clip(resource))
+	log := b.log().With("correlation_id", correlation, "user", u.Subject, "tenant", u.Tenant, "resource", printable.Clip(resource))
 	if err != nil {
 		b.counters.refused(reachback.CodeOf(err))
 		log.Warn("connect refused", "err", err)

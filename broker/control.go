@@ -15,6 +15,7 @@ import (
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
 	"github.com/reachback/reachback/internal/identity"
+	"github.com/reachback/reachback/internal/printable"
 )
 
 const (
@@ -183,12 +184,9 @@ func (c *control) welcome(h *helloMessage) error {
 		c.restarting()
 	}
 	b.log().Info("host connected", "host", at.ID, "name", at.Name, "pool", at.Pool, "epoch", at.Epoch,
-		"remote", c.conn.RemoteAddr(), slog.Group("agent", "version", clip(h.Agent), "os", clip(h.OS)))
+		"remote", c.conn.RemoteAddr(), slog.Group("agent", "version", printable.Clip(h.Agent), "os", printable.Clip(h.OS)))
 	return err
 }
-
-// clip bounds what a peer says of itself before it goes into a log.
-func clip(s string) string { return s[:min(len(s), 128)] }
 
 // handle works on one message. What it returns ends the channel.
 func (c *control) handle(m message) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/printable"
 	"github.com/reachback/reachback/internal/token"
 	"github.com/reachback/reachback/relay"
 )
@@ -69,7 +70,7 @@ func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 	if err == nil {
 		d.permit, err = b.permit(ctx, &c, t)
 	}
-	log := b.log().With("call", c.ID, "gateway", clip(c.Gateway), "remote", c.Remote, "duration", time.Since(began))
+	log := b.log().With("call", c.ID, "gateway", printable.Clip(c.Gateway), "remote", c.Remote, "duration", time.Since(began))
 	if t != nil {
 		log = log.With("correlation_id", t.CorrelationID, "user", t.User.Subject, "tenant", t.User.Tenant, "resource", t.Resource)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/printable"
 )
 
 const (
@@ -71,11 +72,11 @@ func (c *Client) Connect(ctx context.Context, resource string, key [32]byte) (*r
 	}
 	a, err := s.do(ctx, http.MethodPost, s.at(carrier.PathConnect), http.Header{"Content-Type": {"application/json"}}, body, maxConnectAnswer)
 	if err != nil {
-		return nil, fmt.Errorf("feed: connect %s: %w", cut(resource), err)
+		return nil, fmt.Errorf("feed: connect %s: %w", printable.Clip(resource), err)
 	}
 	conn, err := parseConnection(a.body)
 	if err != nil {
-		return nil, fmt.Errorf("feed: connect %s: %w", cut(resource), err)
+		return nil, fmt.Errorf("feed: connect %s: %w", printable.Clip(resource), err)
 	}
 	return conn, nil
 }

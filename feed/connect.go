@@ -12,6 +12,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/printable"
 )
 
 const (
@@ -92,7 +93,7 @@ func (x *exchange) connect() error {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	x.w.Write(append(answer, '\n'))
-	x.log(slog.LevelInfo, "connection issued", "resource", cut(resource), "raw", key == [32]byte{})
+	x.log(slog.LevelInfo, "connection issued", "resource", printable.Clip(resource), "raw", key == [32]byte{})
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
 	"github.com/reachback/reachback/internal/limit"
+	"github.com/reachback/reachback/internal/printable"
 )
 
 const (
@@ -233,7 +234,7 @@ func (x *exchange) refuse(err error) {
 	case e.Code.Status() < http.StatusInternalServerError && x.flooded():
 		level = slog.LevelDebug
 	}
-	x.log(level, "request refused", "method", x.r.Method, "path", cut(x.r.URL.Path), "code", e.Code, "err", err)
+	x.log(level, "request refused", "method", x.r.Method, "path", printable.Clip(x.r.URL.Path), "code", e.Code, "err", err)
 	carrier.Refuse(x.w, &e, "")
 }
 
@@ -259,9 +260,6 @@ func (x *exchange) log(level slog.Level, msg string, args ...any) {
 	}
 	x.Logger.Log(x.r.Context(), level, msg, args...)
 }
-
-// cut bounds what a stranger can make a record of.
-func cut(s string) string { return s[:min(len(s), 128)] }
 
 // baseURL reads the base URL of a feed.
 func baseURL(s string) (*url.URL, error) {
