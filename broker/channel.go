@@ -67,12 +67,11 @@ func newChannel(c *carrier.Conn) *channel {
 // how long the first message may take, which goes to handle whatever it is unless
 // it is a close.
 func (c *channel) run(first time.Duration, handle func(message) error) error {
-	c.mu.Lock()
-	c.beat = time.AfterFunc(Heartbeat, c.ping)
-	c.mu.Unlock()
 	c.read(first, handle)
 	close(c.readDone)
-	c.beat.Stop()
+	if c.beat != nil {
+		c.beat.Stop()
+	}
 	c.writers.Wait()
 	return context.Cause(c.ctx)
 }
@@ -108,6 +107,9 @@ func (c *channel) read(patience time.Duration, handle func(message) error) {
 			// Not even a ping comes before the greeting, or it could be put
 			// off for ever, on a channel that no newer one replaces.
 			begun, err = true, handle(m)
+			c.mu.Lock()
+			c.beat = time.AfterFunc(Heartbeat, c.ping)
+			c.mu.Unlock()
 		case m != nil && c.answered(m):
 			// It was asked for, so how many there are is not the peer's doing.
 		case c.limiter != nil && !c.limiter.Allow():
