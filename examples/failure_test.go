@@ -51,18 +51,38 @@ func (s *session) endsWith(p *process, code string, within time.Duration) {
 	require.Equal(s.t, code, e.str("code"))
 }
 
+// serverNotices waits for the server's record of the session's end.
+func (s *session) serverNotices(code string) {
+	s.t.Helper()
+	deadline := time.After(deathNoticed)
+	for {
+		for _, line := range lines(s.server.log()) {
+			if strings.Contains(line, s.id) && strings.Contains(line, "code="+code) {
+				return
+			}
+		}
+		select {
+		case <-deadline:
+			s.t.Fatalf("the server does not record %s within %v", code, deathNoticed)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 func TestKill9_TheOthersNoticeAndLeakNothing(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		t.Parallel()
 		s := startSession(t)
 		s.client.signal(syscall.SIGKILL)
 		s.endsWith(s.host, "path_lost", deathNoticed)
+		s.serverNotices("client_lost")
 	})
 	t.Run("session host", func(t *testing.T) {
 		t.Parallel()
 		s := startSession(t)
 		s.host.signal(syscall.SIGKILL)
 		s.endsWith(s.client, "path_lost", deathNoticed)
+		s.serverNotices("host_lost")
 	})
 	t.Run("server", func(t *testing.T) {
 		t.Parallel()
@@ -205,6 +225,7 @@ func TestBadInput_Programs(t *testing.T) {
 	registration := in.path("srv", "registration.token")
 	target := echoServer(t)
 	host := in.host("host", target)
+	_, addr := in.client("alice", "desktop")
 	file := writeFile(t, in.path("file"), "not a folder")
 	taken := in.addr
 	free := freeAddr(t)
@@ -229,6 +250,7 @@ func TestBadInput_Programs(t *testing.T) {
 	}{
 		{"unknown flag", "server", []string{"-nonsense"}, 2, "nonsense"},
 		{"missing flag", "sessionhost", nil, 2, "-server"},
+		{"a log of no known format", "server", serverArgs("-log", "nonsense"), 2, "-log"},
 		{"stray argument", "client", []string{"stray"}, 2, "stray"},
 		{"plain http", "server", serverArgs("-public-url", "http://127.0.0.1:1"), 2, "https"},
 		{"plain http to the feed", "client", clientArgs("-server", "http://127.0.0.1:1"), 2, "https"},
@@ -237,6 +259,7 @@ func TestBadInput_Programs(t *testing.T) {
 		{"port in use", "server", serverArgs("-listen", taken), 1, "in use"},
 		{"second process on one folder", "server", serverArgs("-dir", in.path("srv")), 1, "another process"},
 		{"second host on one folder", "sessionhost", hostArgs("-dir", in.path("host")), 1, "another process"},
+		{"second client on one folder", "client", clientArgs("-dir", in.path("client-alice")), 1, "another process"},
 		{"folder is a file", "server", serverArgs("-dir", file), 1, "-dir"},
 		{"seed is missing", "server", serverArgs("-seed", in.path("nowhere")), 1, "nowhere"},
 		{"seed is broken", "server", seed("{\n\"pools\": [}"), 1, "line 2"},
@@ -265,7 +288,6 @@ func TestBadInput_Programs(t *testing.T) {
 			require.NotContains(t, p.log(), "goroutine ")
 		})
 	}
-	_, addr := in.client("alice", "desktop")
 	require.NoError(t, exchange(dial(t, addr), "still working"))
 	host.await("session", patience)
 }
@@ -335,15 +357,17 @@ func TestBadInput_UnwritableFolder(t *testing.T) {
 	require.Contains(t, p.log(), "-dir")
 }
 
-// -h explains on standard error and leaves standard output to events.
-func TestHelp(t *testing.T) {
+// -h and -version answer on standard error and leave standard output to events.
+func TestHelpAndVersion(t *testing.T) {
 	for _, program := range []string{"quickstart", "server", "sessionhost", "client"} {
-		var out, errs strings.Builder
-		cmd := exec.Command(filepath.Join(bin, program), "-h")
-		cmd.Stdout, cmd.Stderr = &out, &errs
-		require.NoError(t, cmd.Run())
-		require.Empty(t, out.String())
-		require.Contains(t, errs.String(), "-dir")
+		for flag, says := range map[string]string{"-h": "-dir", "-version": program + " "} {
+			var out, errs strings.Builder
+			cmd := exec.Command(filepath.Join(bin, program), flag)
+			cmd.Stdout, cmd.Stderr = &out, &errs
+			require.NoError(t, cmd.Run())
+			require.Empty(t, out.String())
+			require.Contains(t, errs.String(), says)
+		}
 	}
 }
 

@@ -46,6 +46,7 @@ func run(ctx context.Context, p *program.Program, cfg *clientside.Config, list b
 	if err != nil {
 		return err
 	}
+	defer c.Close()
 	files, err := c.Subscribe(ctx)
 	if err != nil {
 		return err

@@ -78,6 +78,7 @@ func runEnds(ctx context.Context, p *program.Program, server *serve.Server, dir,
 		if err != nil {
 			return err
 		}
+		defer c.Close()
 		if _, err := c.Subscribe(ctx); err != nil {
 			return err
 		}

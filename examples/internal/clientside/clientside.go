@@ -37,10 +37,12 @@ type Client struct {
 	program *program.Program
 	feed    *feed.Client
 	dialer  *transport.Dialer
+	unlock  func()
 }
 
-// New returns a client. It reads the token file again for each request.
-func New(p *program.Program, cfg *Config) (*Client, error) {
+// New returns a client, which has the folder to itself until Close. It reads the
+// token file again for each request.
+func New(p *program.Program, cfg *Config) (_ *Client, err error) {
 	origin, err := program.Origin("-server", cfg.Server)
 	if err != nil {
 		return nil, err
@@ -48,6 +50,15 @@ func New(p *program.Program, cfg *Config) (*Client, error) {
 	if err := program.MakeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
+	unlock, err := program.Lock(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			unlock()
+		}
+	}()
 	tlsConfig, err := program.TrustFile(cfg.CA)
 	if err != nil {
 		return nil, err
@@ -63,12 +74,15 @@ func New(p *program.Program, cfg *Config) (*Client, error) {
 	transporter.TLSClientConfig = tlsConfig
 	transporter.MaxResponseHeaderBytes = 20 << 10
 	f := &feed.Client{URL: origin.String(), Token: token, Dir: cfg.Dir, HTTP: &http.Client{Transport: transporter}}
-	return &Client{program: p, feed: f, dialer: &transport.Dialer{
+	return &Client{program: p, feed: f, unlock: unlock, dialer: &transport.Dialer{
 		Connect: f.Connect,
 		Relay:   &relay.Dialer{TLS: tlsConfig},
 		Logger:  p.Logger.With("part", "client"),
 	}}, nil
 }
+
+// Close lets another process have the folder.
+func (c *Client) Close() { c.unlock() }
 
 // Subscribe reads the feed and stores its files.
 func (c *Client) Subscribe(ctx context.Context) ([]feed.File, error) { return c.feed.Refresh(ctx) }
