@@ -26,22 +26,21 @@ func (d *direction) copyRecords(src, dst *recordLeg) error {
 			return err
 		}
 	}
-	var part []byte
-	for {
+	err := src.earlyEnd
+	d.srcFailed = err != nil && err != io.EOF
+	for part := []byte(nil); err == nil; {
 		b, have := src.wire.await(part)
-		have, err := d.passBatch(src, dst, b, have)
+		have, err = d.passBatch(src, dst, b, have)
 		if part = nil; have > 0 {
 			part = bytes.Clone(b[:have])
 		}
 		batches.Put(b)
-		if err == io.EOF {
-			d.ended.Store(true)
-			return dst.finish()
-		}
-		if err != nil {
-			return err
-		}
 	}
+	if err == io.EOF {
+		d.ended.Store(true)
+		return dst.finish()
+	}
+	return err
 }
 
 // passBatch passes on the have bytes in b and what src has beyond. It returns how

@@ -20,6 +20,7 @@ type recordLeg struct {
 	wire      *wire
 	maxSealed uint64
 	early     []byte // came before the 101, against the rules, and is passed on first
+	earlyEnd  error  // came behind early, io.EOF where the peer has ended its direction
 
 	// Owned by the goroutine that reads.
 	opener  *tlsrecord.Opener
@@ -99,7 +100,8 @@ func canTakeOver(c *carrier.Conn) bool {
 // spliceOptions about the timeout.
 func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
 	w := c.NetConn().(*wire)
-	l := &recordLeg{wire: w, maxSealed: tlsrecord.MaxSealed, early: c.TakeEarly(w.stop)}
+	l := &recordLeg{wire: w, maxSealed: tlsrecord.MaxSealed}
+	l.early, l.earlyEnd = c.TakeEarly(w.stop)
 	var err error
 	past := w.handover.past // apart from what else the handover refers to
 	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, &past)

@@ -211,6 +211,33 @@ func TestRecordsKeepWhatCameEarly(t *testing.T) {
 	l.Abort()
 }
 
+// Nor is the end, where crypto/tls has read it already.
+func TestRecordsKeepAnEndThatCameEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := simulated()
+		c, client := wiredLeg(t, near, far)
+		io.WriteString(client, "all")
+		require.NoError(t, client.CloseWrite())
+		got, err := io.ReadAll(c)
+		require.NoError(t, err)
+		require.Equal(t, "all", string(got))
+		near, far = simulated()
+		h, host := wiredLeg(t, near, far)
+		result := make(chan spliceResult, 1)
+		go func() { result <- recordLegs.splice(t, c, h, spliceOptions{WriteTimeout: spliceTimeout}) }()
+		_, err = io.ReadAll(host)
+		require.NoError(t, err)
+		io.WriteString(host, "last words")
+		require.NoError(t, host.CloseWrite())
+		got, err = io.ReadAll(client)
+		require.NoError(t, err)
+		require.Equal(t, "last words", string(got))
+		require.Equal(t, reachback.CodeClosed, (<-result).Code)
+		client.wire.Close()
+		host.wire.Close()
+	})
+}
+
 // A request may come in as many records as it likes.
 func TestRecordsAfterARequestInManyRecords(t *testing.T) {
 	near, far := loopback(t)()

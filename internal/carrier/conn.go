@@ -33,20 +33,23 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// TakeEarly returns what the peer has sent before the 101 and nobody has read,
-// for who does without c from now on. stop makes the transport connection return
-// a temporary error, so that only what TLS has opened already is read.
-func (c *Conn) TakeEarly(stop func()) []byte {
+// TakeEarly returns what the peer has sent before the 101 and nobody has read, and
+// the end or failure that came behind it if one did, for who does without c from now
+// on. stop makes the transport connection return a temporary error, so that only
+// what TLS has opened already is read.
+func (c *Conn) TakeEarly(stop func()) (early []byte, end error) {
 	stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	early := c.rest
-	c.rest = nil
+	early, c.rest = c.rest, nil
 	for p := make([]byte, 512); ; {
 		n, err := c.Conn.Read(p)
 		early = append(early, p[:n]...)
+		if te, ok := err.(interface{ Temporary() bool }); ok && te.Temporary() {
+			return early, nil
+		}
 		if err != nil {
-			return early
+			return early, err
 		}
 	}
 }
