@@ -144,8 +144,13 @@ func (a *Agent) enrol(ctx context.Context, token, name, pool string) (*Welcome, 
 	if resp.StatusCode != http.StatusOK {
 		return nil, carrier.ReadRefusal(resp)
 	}
+	return a.takeEnrolled(resp.Body)
+}
+
+// takeEnrolled reads the broker's answer and stores the certificate in it.
+func (a *Agent) takeEnrolled(body io.Reader) (*Welcome, error) {
 	answer := &enrolAnswer{}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxEnrolBody)).Decode(answer); err != nil {
+	if err := json.NewDecoder(io.LimitReader(body, maxEnrolBody)).Decode(answer); err != nil {
 		return nil, fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeProtocolError), err)
 	}
 	if err := a.Identity.store(answer.Certificate); err != nil {

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -204,5 +206,54 @@ func FuzzParseIdentity(f *testing.F) {
 		if i, err := parseIdentity(b); err == nil {
 			require.NotNil(t, i.SessionCertificate())
 		}
+	})
+}
+
+func FuzzParseRegistrationToken(f *testing.F) {
+	token, _, err := newRegistration("p", MinRegistrationLife, 1, time.Unix(1_800_000_000, 0))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(token)
+	f.Add("rbr__")
+	f.Add("rbr_id")
+	f.Fuzz(func(t *testing.T, s string) {
+		id, hash, ok := parseRegistrationToken(s)
+		if !ok {
+			return
+		}
+		require.LessOrEqual(t, len(id), 64)
+		require.NotContains(t, id, "_")
+		secret := s[len(registrationPrefix)+len(id)+1:]
+		require.Equal(t, sha256.Sum256([]byte(secret)), hash)
+	})
+}
+
+func FuzzTakeEnrolled(f *testing.F) {
+	keys := newWorldKeys(f)
+	id, err := NewIdentity()
+	if err != nil {
+		f.Fatal(err)
+	}
+	cert, err := keys.hosts.identityCertificate("h1", &id.key.PublicKey, time.Now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, a := range []enrolAnswer{{Host: "h1", Name: "pc1", Pool: "p", Certificate: cert}, {Code: reachback.CodeNameTaken}} {
+		b, err := json.Marshal(&a)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		agent := &Agent{Identity: &Identity{key: id.key}}
+		w, err := agent.takeEnrolled(bytes.NewReader(b))
+		if err != nil {
+			require.Nil(t, agent.Identity.Certificate(), "what is refused is not kept")
+			return
+		}
+		require.NotEmpty(t, w.Host)
+		require.True(t, id.key.PublicKey.Equal(agent.Identity.Certificate().Leaf.PublicKey))
 	})
 }

@@ -133,17 +133,22 @@ func (st *store) load() {
 		return
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxState))
+	if data, err := io.ReadAll(io.LimitReader(f, maxState)); err == nil {
+		st.state = parseState(data)
+	}
+}
+
+func parseState(data []byte) workspaceState {
 	var s workspaceState
-	if err != nil || json.Unmarshal(data, &s) != nil || s.Version != stateVersion || len(s.Resources) > 2*MaxResources {
-		return
+	if json.Unmarshal(data, &s) != nil || s.Version != stateVersion || len(s.Resources) > 2*MaxResources {
+		return workspaceState{}
 	}
 	for _, r := range s.Resources {
 		if !validID(r.ID) {
-			return
+			return workspaceState{}
 		}
 	}
-	st.state = s
+	return s
 }
 
 // save replaces the state.
