@@ -12,10 +12,14 @@ import (
 // rewatch is how long the relay waits before it watches for kills again.
 const rewatch = time.Second
 
+// killGrace is how long the legs of a killed session are left to the host, which is
+// told of the kill too and can tell the client why. Within it nothing new is let in.
+const killGrace = 500 * time.Millisecond
+
 // watch takes kills from the orchestrator until ctx ends.
 func (r *Relay) watch(ctx context.Context) {
 	for {
-		err := r.Orchestrator.Watch(ctx, r.kill)
+		err := r.Orchestrator.Watch(ctx, func(k Kill) { r.kill(ctx, k) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -30,20 +34,29 @@ func (r *Relay) watch(ctx context.Context) {
 
 // kill ends what k names, and remembers it: a permit for the same session or host
 // may be on its way to us.
-func (r *Relay) kill(k Kill) {
+func (r *Relay) kill(ctx context.Context, k Kill) {
 	if k.Session != "" {
 		c := cmp.Or(k.Code, reachback.CodeKilled)
 		r.mu.Lock()
 		r.killed.add("session "+k.Session, c)
 		r.mu.Unlock()
-		r.Disconnect(k.Session, c)
+		legs := r.end(c, func(p *Permit) bool { return p.Session == k.Session })
+		if len(legs) > 0 {
+			r.watcher.Go(func() { // ends in time, or with ctx
+				select {
+				case <-time.After(killGrace):
+				case <-ctx.Done():
+				}
+				cutAll(legs)
+			})
+		}
 	}
 	if k.Host != "" {
 		c := cmp.Or(k.Code, reachback.CodeHostRevoked)
 		r.mu.Lock()
 		r.killed.add("host "+k.Host, c)
 		r.mu.Unlock()
-		r.end(c, func(p *Permit) bool { return p.Host == k.Host })
+		cutAll(r.end(c, func(p *Permit) bool { return p.Host == k.Host }))
 	}
 }
 
@@ -51,18 +64,20 @@ func (r *Relay) kill(k Kill) {
 // were. Calls of the session that still wait are given up too.
 func (r *Relay) Disconnect(session string, c reachback.Code) int {
 	r.begin()
-	return r.end(c, func(p *Permit) bool { return p.Session == session })
+	legs := r.end(c, func(p *Permit) bool { return p.Session == session })
+	cutAll(legs)
+	return len(legs) / 2
 }
 
-// end cuts the pairs, and gives up the waiting calls, whose permit fits.
-func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (pairs int) {
+// end gives up the waiting calls whose permit fits, and returns both legs of each
+// such pair, which are to be cut. From now on the pairs end with the code.
+func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (legs []io.Closer) {
 	r.mu.Lock()
-	var over []io.Closer
+	defer r.mu.Unlock()
 	for j := range r.joined {
 		if fits(&j.permit) {
 			j.why = cmp.Or(j.why, c)
-			over = append(over, j.client, j.host)
-			pairs++
+			legs = append(legs, j.client, j.host)
 		}
 	}
 	for _, w := range r.waiting {
@@ -70,13 +85,15 @@ func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (pairs int) {
 			w.cancel(reachback.Refuse(c))
 		}
 	}
-	r.mu.Unlock()
-	// A front door's connection may take its time to close, so it is not
-	// done under the lock that all calls share.
-	for _, leg := range over {
+	return legs
+}
+
+// cutAll cuts legs. A front door's connection may take its time to close, so it is
+// not done under the lock that all calls share.
+func cutAll(legs []io.Closer) {
+	for _, leg := range legs {
 		cut(leg)
 	}
-	return pairs
 }
 
 // maxKills bounds the kills that a relay remembers. It needs them only while a

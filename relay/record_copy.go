@@ -51,10 +51,6 @@ func (d *direction) passBatch(src, dst *recordLeg, b *batch, have int) (_ int, e
 		if have, perr = d.pass(src, dst, b, have); perr != nil {
 			return 0, perr
 		}
-		if aerr := src.answer(); aerr != nil {
-			d.srcFailed = true
-			return 0, aerr
-		}
 		switch err {
 		case nil:
 		case errDry:
@@ -72,8 +68,6 @@ func (d *direction) passBatch(src, dst *recordLeg, b *batch, have int) (_ int, e
 // pass opens, seals and sends the whole records among the first have bytes of b, and
 // moves what is left to the front. io.EOF is the end of src's direction.
 func (d *direction) pass(src, dst *recordLeg, b *batch, have int) (left int, err error) {
-	dst.wmu.Lock()
-	defer dst.wmu.Unlock()
 	in, out, content := 0, 0, 0 // bytes taken from b, put into it, and of content
 	var failed error
 	for have-in >= tlsrecord.HeaderLen && failed == nil {
@@ -86,8 +80,8 @@ func (d *direction) pass(src, dst *recordLeg, b *batch, have int) (left int, err
 			break
 		}
 		var n int
-		if dst.sealer.Sealed() >= dst.maxSealed {
-			// Its own record must stand in front of those to come.
+		if dst.keysDue() {
+			// That record must stand in front of those to come.
 			if failed = d.send(dst, b[:out], &content); failed != nil {
 				return 0, failed
 			}

@@ -1,9 +1,10 @@
 package relay
 
 import (
+	"crypto/fips140"
 	"crypto/tls"
 	"io"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reachback/reachback/internal/carrier"
@@ -24,10 +25,11 @@ type recordLeg struct {
 
 	// Owned by the goroutine that reads.
 	opener  *tlsrecord.Opener
-	useless int  // records in a row that carried nothing
-	asked   bool // the peer wants a key update of ours
+	useless int // records in a row that carried nothing
 
-	wmu    sync.Mutex // guards what follows, and the order of records on the wire
+	asked atomic.Bool // the peer wants a key update of ours
+
+	// Owned by the goroutine that writes.
 	sealer *tlsrecord.Sealer
 	ended  bool // close_notify was sent
 }
@@ -89,10 +91,11 @@ func offerHandover(hello *tls.ClientHelloInfo, c *tls.Config) *tls.Config {
 
 // canTakeOver reports whether nothing was sent yet under the application's keys, so
 // that the relay's first record is the first at all, and whether crypto/tls holds
-// no part of a record that it was given.
+// no part of a record that it was given. Where only validated modes of the ciphers
+// are allowed, crypto/tls alone has one.
 func canTakeOver(c *carrier.Conn) bool {
 	w, ok := c.NetConn().(*wire)
-	return ok && w.handover != nil && w.handover.done && w.handover.sent == w.sent && w.frame.between() &&
+	return ok && !fips140.Enforced() && w.handover != nil && w.handover.done && w.handover.sent == w.sent && w.frame.between() &&
 		c.ConnectionState().Version == tls.VersionTLS13
 }
 
@@ -113,8 +116,6 @@ func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
 func (l *recordLeg) Write(p []byte) (n int, err error) {
 	b := batches.Get().(*batch)
 	defer batches.Put(b)
-	l.wmu.Lock()
-	defer l.wmu.Unlock()
 	for len(p) > n && err == nil {
 		m := copy(b[tlsrecord.HeaderLen:tlsrecord.HeaderLen+tlsrecord.MaxContent], p[n:])
 		_, err = l.wire.Write(l.sealer.Seal(b[:], m, tlsrecord.Application))
@@ -125,8 +126,6 @@ func (l *recordLeg) Write(p []byte) (n int, err error) {
 
 // finish sends close_notify, once: the leg carries nothing more in this direction.
 func (l *recordLeg) finish() error {
-	l.wmu.Lock()
-	defer l.wmu.Unlock()
 	if l.ended {
 		return nil
 	}
@@ -134,7 +133,7 @@ func (l *recordLeg) finish() error {
 	return l.control(tlsrecord.Alert, alertWarning, alertCloseNotify)
 }
 
-// control sends a record of TLS's own. wmu is held.
+// control sends a record of TLS's own.
 func (l *recordLeg) control(t tlsrecord.Type, content ...byte) error {
 	buf := make([]byte, tlsrecord.HeaderLen+len(content)+tlsrecord.Overhead)
 	copy(buf[tlsrecord.HeaderLen:], content)
@@ -142,28 +141,17 @@ func (l *recordLeg) control(t tlsrecord.Type, content ...byte) error {
 	return err
 }
 
-// updateSealer tells the peer that new keys come, and takes them. wmu is held.
+// keysDue reports whether new keys must come before the next record: these have
+// sealed enough, or the peer has asked for others (RFC 8446, section 4.6.3).
+func (l *recordLeg) keysDue() bool { return l.asked.Load() || l.sealer.Sealed() >= l.maxSealed }
+
+// updateSealer tells the peer that new keys come, and takes them.
 func (l *recordLeg) updateSealer() error {
-	if l.ended {
-		return nil
-	}
+	l.asked.Store(false)
 	if err := l.control(tlsrecord.Handshake, keyUpdate, 0, 0, 1, 0); err != nil {
 		return err
 	}
 	return l.sealer.Update()
-}
-
-// answer sends the key update that the peer asked for; one answers all that it asked
-// for meanwhile. Who calls it holds no leg's wmu: the other direction may hold this
-// one's, and its own peer may ask at the same time.
-func (l *recordLeg) answer() error {
-	if !l.asked {
-		return nil
-	}
-	l.asked = false
-	l.wmu.Lock()
-	defer l.wmu.Unlock()
-	return l.updateSealer()
 }
 
 // Close sends close_notify and closes the connection.
@@ -197,7 +185,9 @@ func (l *recordLeg) open(record []byte) (n int, err error) {
 	case t == tlsrecord.Alert && len(content) == 2 && content[1] == alertUserCanceled:
 		return 0, nil
 	case t == tlsrecord.Handshake && len(content) == 5 && [4]byte(content) == [4]byte{keyUpdate, 0, 0, 1} && content[4] <= 1:
-		l.asked = l.asked || content[4] == 1
+		if content[4] == 1 {
+			l.asked.Store(true)
+		}
 		return 0, l.opener.Update()
 	}
 	return 0, tlsrecord.ErrRecord

@@ -133,8 +133,8 @@ func endsThePair(t *testing.T, do func(t *testing.T, p *recordPeer)) {
 	})
 }
 
-// Each end asks for new keys while the other does. The relay answers one leg while
-// it writes to it on behalf of the other, and must not wait for itself.
+// Each end asks for new keys while the other does: neither direction may wait for
+// the other to answer.
 func TestD5_BothEndsAskForNewKeysAtOnce(t *testing.T) {
 	const rounds = 3000
 	s, client, host := startRecords(t, loopback(t))
