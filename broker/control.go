@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -122,7 +123,15 @@ func (c *control) serve() {
 	if err := b.dir.Detach(context.Background(), c.host, c.epoch); err != nil {
 		b.log().Error("host not detached", "host", c.host, "epoch", c.epoch, "err", err)
 	}
-	b.log().Info("host disconnected", "host", c.host, "epoch", c.epoch, "err", err)
+	b.log().Info("host disconnected", "host", c.host, "epoch", c.epoch, "cause", cause(err))
+}
+
+// cause is the code of the end that one side chose, or else the error.
+func cause(err error) string {
+	if e, ok := errors.AsType[*reachback.Error](err); ok {
+		return string(e.Code)
+	}
+	return err.Error()
 }
 
 // hello returns the handler of the channel's messages, the first of which must

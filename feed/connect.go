@@ -60,7 +60,7 @@ func parseConnect(body []byte) (resource string, key [32]byte, err error) {
 
 // connect issues a connection token.
 func (x *exchange) connect() error {
-	if err := x.allow(http.MethodPost); err != nil {
+	if err := carrier.CheckMethod(x.w, x.r, http.MethodPost); err != nil {
 		return err
 	}
 	// Who he is comes first, so that nobody's body is read for nothing.
@@ -110,7 +110,7 @@ func (x *exchange) body() ([]byte, error) {
 
 // keys answers with the broker's public keys, which anybody may have.
 func (x *exchange) keys() error {
-	if err := x.allow(http.MethodGet, http.MethodHead); err != nil {
+	if err := carrier.CheckMethod(x.w, x.r, http.MethodGet, http.MethodHead); err != nil {
 		return err
 	}
 	set, err := x.Source.JWKS(x.r.Context())

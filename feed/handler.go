@@ -95,15 +95,6 @@ func (x *exchange) serve() (err error) {
 	return reachback.Refuse(reachback.CodeNotFound)
 }
 
-// allow refuses methods other than these.
-func (x *exchange) allow(methods ...string) error {
-	if slices.Contains(methods, x.r.Method) {
-		return nil
-	}
-	x.w.Header().Set("Allow", strings.Join(methods, ", "))
-	return reachback.Refuse(reachback.CodeMethodNotAllowed)
-}
-
 // resources authenticates the user and returns what he may see now. It never
 // answers 404 of its own or of the source: to a client that would mean that the
 // workspace is gone, and it would drop its files.
@@ -133,7 +124,7 @@ func notGone(err error) error {
 
 // workspace answers with the document of the user's resources.
 func (x *exchange) workspace() error {
-	if err := x.allow(http.MethodGet, http.MethodHead); err != nil {
+	if err := carrier.CheckMethod(x.w, x.r, http.MethodGet, http.MethodHead); err != nil {
 		return err
 	}
 	rs, err := x.resources()
@@ -158,7 +149,7 @@ func (x *exchange) workspace() error {
 // file answers with the .rdp file of one resource. Whether it is the user's is
 // asked again here, and an id that is not gets the answer of one that is nobody's.
 func (x *exchange) file(name string) error {
-	if err := x.allow(http.MethodGet, http.MethodHead); err != nil {
+	if err := carrier.CheckMethod(x.w, x.r, http.MethodGet, http.MethodHead); err != nil {
 		return err
 	}
 	rs, err := x.resources()
@@ -186,7 +177,7 @@ func (x *exchange) file(name string) error {
 // icon answers with a form of the icon. It is the same for everybody, so nobody
 // is asked who he is.
 func (x *exchange) icon(name string) error {
-	if err := x.allow(http.MethodGet, http.MethodHead); err != nil {
+	if err := carrier.CheckMethod(x.w, x.r, http.MethodGet, http.MethodHead); err != nil {
 		return err
 	}
 	for _, f := range []iconFile{builtinIcon().ico, builtinIcon().png} {

@@ -10,6 +10,7 @@ import (
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
 	"github.com/reachback/reachback/internal/identity"
+	"github.com/reachback/reachback/internal/printable"
 )
 
 // An answer is a host's leg that waits in its handler.
@@ -44,7 +45,7 @@ func (r *Relay) serveAnswer(w http.ResponseWriter, req *http.Request) {
 		attrs := []slog.Attr{slog.Any("remote", from)}
 		if call != nil {
 			e.CorrelationID = call.call.CorrelationID
-			attrs = append(attrs, slog.String("call", call.call.ID), slog.String("host", clip(host)))
+			attrs = append(attrs, slog.String("call", call.call.ID), slog.String("host", printable.Clip(host)))
 		} else {
 			e.CorrelationID = newCorrelation()
 		}

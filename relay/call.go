@@ -17,6 +17,7 @@ import (
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
 	"github.com/reachback/reachback/internal/limit"
+	"github.com/reachback/reachback/internal/printable"
 	"github.com/reachback/reachback/internal/token"
 )
 
@@ -90,7 +91,7 @@ func (r *Relay) admit(ctx context.Context, c *Call) (*waiting, error) {
 		return nil, err
 	}
 	// Of the token nothing is kept but copies: it is long, the call may be too.
-	if c.CorrelationID = newCorrelation(); printable(t.CorrelationID) {
+	if c.CorrelationID = newCorrelation(); visible(t.CorrelationID) {
 		c.CorrelationID = strings.Clone(t.CorrelationID)
 	}
 	if c.Raw != t.Raw() || c.Raw != (c.Nonce == "") || !c.Raw && !validNonce(c.Nonce) {
@@ -277,15 +278,15 @@ func isBase64URL(s string) bool {
 	return true
 }
 
-// printable reports whether s can be a header field's value and stand in a record
+// visible reports whether s can be a header field's value and stand in a record
 // as it is.
-func printable(s string) bool {
+func visible(s string) bool {
 	for _, c := range []byte(s) {
 		if c <= ' ' || c > '~' {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxAttr
+	return s != "" && len(s) <= printable.MaxLen
 }
 
 func equalSecret(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/printable"
 )
 
 // A joint is a pair of joined legs, from the registration before their 101 until
@@ -74,7 +75,7 @@ func (p *Pending) unjoined(client net.Conn, host *carrier.Conn, err error) error
 	} else if client != nil {
 		cut(client)
 	}
-	p.relay.refused("call refused", &e, err, slog.String("call", w.call.ID), slog.String("session", clip(p.Permit.Session)))
+	p.relay.refused("call refused", &e, err, slog.String("call", w.call.ID), slog.String("session", printable.Clip(p.Permit.Session)))
 	return &e
 }
 
@@ -173,7 +174,7 @@ func (j *joint) run() error {
 
 func (j *joint) attrs() []any {
 	return []any{
-		slog.String("call", j.call), slog.String("session", clip(j.permit.Session)),
-		slog.String("host", clip(j.permit.Host)), slog.String("correlation_id", clip(j.correlation)),
+		slog.String("call", j.call), slog.String("session", printable.Clip(j.permit.Session)),
+		slog.String("host", printable.Clip(j.permit.Host)), slog.String("correlation_id", printable.Clip(j.correlation)),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/printable"
 )
 
 // ServeHTTP serves call, answer and health, and nothing else.
@@ -122,7 +123,7 @@ func (r *Relay) refused(what string, e *reachback.Error, err error, attrs ...slo
 	case status < http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
-	attrs = append(attrs, slog.String("correlation_id", clip(e.CorrelationID)), slog.String("code", clip(string(e.Code))))
+	attrs = append(attrs, slog.String("correlation_id", printable.Clip(e.CorrelationID)), slog.String("code", printable.Clip(string(e.Code))))
 	r.log().LogAttrs(context.Background(), level, what, attrs...)
 }
 
@@ -131,18 +132,6 @@ func (r *Relay) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return r.Logger
-}
-
-// maxAttr bounds the strings of others in a log record.
-const maxAttr = 128
-
-// clip cuts a string that somebody else made to what a record may hold. Escaping it
-// is the log handler's part.
-func clip(s string) string {
-	if len(s) <= maxAttr {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxAttr], "") + "…"
 }
 
 // remote is the address of the socket. What a request says of its own origin, in

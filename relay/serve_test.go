@@ -27,6 +27,7 @@ import (
 	"github.com/reachback/reachback/internal/carrier"
 	"github.com/reachback/reachback/internal/identity"
 	"github.com/reachback/reachback/internal/limit"
+	"github.com/reachback/reachback/internal/printable"
 	tokens "github.com/reachback/reachback/internal/token"
 )
 
@@ -247,10 +248,10 @@ func TestD12_LogRecordsAreEscapedAndCut(t *testing.T) {
 }
 
 func TestD12_CorrelationIDsThatNoRecordHoldsAreReplaced(t *testing.T) {
-	for _, id := range []string{"", "a b", "a\r\nb", "\x1b[2J", "\u202e", strings.Repeat("x", maxAttr+1)} {
-		require.False(t, printable(id), "%q", id)
+	for _, id := range []string{"", "a b", "a\r\nb", "\x1b[2J", "\u202e", strings.Repeat("x", printable.MaxLen+1)} {
+		require.False(t, visible(id), "%q", id)
 	}
-	require.True(t, printable("0b9e6f0c-1d2a:"+strings.Repeat("x", maxAttr-14)))
+	require.True(t, visible("0b9e6f0c-1d2a:"+strings.Repeat("x", printable.MaxLen-14)))
 }
 
 func TestTicketsPrintRedacted(t *testing.T) {
