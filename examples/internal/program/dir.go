@@ -2,12 +2,13 @@ package program
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/reachback/reachback/internal/durable"
 )
 
 // MakeDir makes the folder with mode 0700, or tightens it, and checks that files
@@ -29,21 +30,18 @@ func MakeDir(dir string) error {
 
 // WriteFile replaces dir/name as a whole, with mode 0600, and returns its path.
 func WriteFile(dir, name string, data []byte) (string, error) {
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
 	path := filepath.Join(dir, name)
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
+	return path, durable.WriteFile(path, data)
+}
+
+// Lock keeps a second process off dir for as long as this one lives, or until
+// the returned function is called.
+func Lock(dir string) (unlock func(), err error) {
+	l, err := durable.NewLock(filepath.Join(dir, "lock"))
 	if err != nil {
-		os.Remove(f.Name())
-		return "", err
+		return nil, fmt.Errorf("folder of -dir: %w", err)
 	}
-	return path, nil
+	return func() { l.Close() }, nil
 }
 
 // FileName makes a file name of a name that came from outside: it names no other
