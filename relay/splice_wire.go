@@ -97,11 +97,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	n := 0
 	switch {
 	case len(w.in) > 0:
-		n = copy(p, w.in)
-		if w.in = w.in[n:]; len(w.in) == 0 && w.inBuf != nil {
-			records.Put(w.inBuf)
-			w.inBuf = nil
-		}
+		n = w.handOver(p)
 	case w.inErr == nil && !w.dry && w.raw != nil:
 		w.p, w.n = p, 0
 		w.try(w.take)
@@ -144,12 +140,7 @@ func (w *wire) await(part []byte) (b *batch, have int) {
 // is for who does without Read.
 func (w *wire) receive(p []byte) (n int, err error) {
 	if len(w.in) > 0 {
-		n = copy(p, w.in)
-		if w.in = w.in[n:]; len(w.in) == 0 && w.inBuf != nil {
-			records.Put(w.inBuf)
-			w.inBuf = nil
-		}
-		return n, nil
+		return w.handOver(p), nil
 	}
 	if w.inErr == nil && !w.dry && w.raw != nil {
 		w.p, w.n = p, 0
@@ -165,7 +156,17 @@ func (w *wire) receive(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// try runs fill, take or fetch. The system calls are made by these, because only as
+// handOver copies what was received to p, and gives the buffer back behind the last.
+func (w *wire) handOver(p []byte) int {
+	n := copy(p, w.in)
+	if w.in = w.in[n:]; len(w.in) == 0 && w.inBuf != nil {
+		records.Put(w.inBuf)
+		w.inBuf = nil
+	}
+	return n
+}
+
+// try runs fill, take, fetch or gather. The system calls are made by these, because only as
 // long as they run is the descriptor sure to be this connection's.
 func (w *wire) try(f func(fd uintptr) bool) {
 	w.err = nil
