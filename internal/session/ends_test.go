@@ -76,6 +76,7 @@ func TestLossOfThePathEndsBothEndsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pa, pb := paths()
 		a, b := open(t, pa, pb, Config{CorrelationID: "c-1"}, Config{})
+		synctest.Wait() // or the first PONG could take the acknowledgement along
 		_, err := a.Write([]byte("taken before"))
 		require.NoError(t, err)
 		synctest.Wait()
