@@ -30,7 +30,13 @@ type Agent struct {
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// OnMessage answers applications' own messages from the broker. Nil refuses them.
 	OnMessage func(ctx context.Context, m *Message) (*Message, error)
-	Logger    *slog.Logger // nil is silent
+	// Health says how the host is. It is asked after each welcome and every
+	// HealthEvery, and has HealthWithin for its answer. Nil: the host is fit
+	// while it is connected.
+	Health func(ctx context.Context) Health
+	// Control knows the user sessions of the operating system. Nil: nobody does.
+	Control SessionControl
+	Logger  *slog.Logger // nil is silent
 
 	mu       sync.Mutex
 	current  *agentChannel // nil between channels
@@ -80,7 +86,7 @@ type Summon struct {
 // A SessionReport tells the broker about one session that it made for this host.
 type SessionReport struct {
 	Session string         `json:"session"`
-	State   string         `json:"state"` // ReportActive, or ReportEnded with a code
+	State   string         `json:"state"` // one of the constants below
 	Code    reachback.Code `json:"code,omitempty"`
 }
 
@@ -88,6 +94,18 @@ type SessionReport struct {
 const (
 	ReportActive = "active"
 	ReportEnded  = "ended"
+	// ReportDisconnected says that the user session goes on without a
+	// connection and will be reported on, and ReportLoggedOff that it is over.
+	// Only a host with a SessionControl says so.
+	ReportDisconnected = "disconnected"
+	ReportLoggedOff    = "logged_off"
+)
+
+// HealthEvery is how often a host looks how it is, and HealthWithin how long that
+// may take; a host that does not know by then is not fit.
+const (
+	HealthEvery  = 10 * time.Second
+	HealthWithin = 5 * time.Second
 )
 
 func (a *Agent) log() *slog.Logger {
@@ -101,11 +119,22 @@ func (a *Agent) dialer() *carrier.Dialer { return &carrier.Dialer{TLS: a.TLS, Ne
 
 const enrolTimeout = 20 * time.Second
 
+// EnrolOptions are what a host wants when it enrols.
+type EnrolOptions struct {
+	Token string // registration token. Required
+	Name  string // empty: the host is named by its id
+	Pool  string // empty: the token's
+	// Old is the identity that this one is to replace: the host keeps its id,
+	// name and assignment, and the old key is worth nothing any more. Nil: none.
+	Old *Identity
+}
+
 // Enrol turns a registration token into an identity certificate for the
 // Identity's key, and stores it. It reports what the broker made of name and
-// pool, both of which may be empty. To enrol the same key again is harmless.
-func (a *Agent) Enrol(ctx context.Context, token, name, pool string) (*Welcome, error) {
-	w, err := a.enrol(ctx, token, name, pool)
+// pool. To enrol the same key again is harmless.
+func (a *Agent) Enrol(ctx context.Context, o EnrolOptions) (*Welcome, error) {
+	name := o.Name
+	w, err := a.enrol(ctx, o.Token, o.Name, o.Pool)
 	if err != nil {
 		return nil, fmt.Errorf("broker: enrol at %s: %w", a.Server, err)
 	}

@@ -95,7 +95,7 @@ func TestAgentEndsAtAFinalRefusal(t *testing.T) {
 		wrongCA := w.enrol("pc1", "desktops")
 		wrongCA.agent.TLS = nil
 		requireCode(t, reachback.CodeCertificateUntrusted, wrongCA.agent.Run(t.Context(), wrongCA))
-		_, err := wrongCA.agent.Enrol(t.Context(), w.token("desktops", time.Hour, 1), "", "")
+		_, err := wrongCA.agent.Enrol(t.Context(), EnrolOptions{Token: w.token("desktops", time.Hour, 1)})
 		requireCode(t, reachback.CodeCertificateUntrusted, err)
 		require.Contains(t, err.Error(), server)
 
@@ -105,7 +105,7 @@ func TestAgentEndsAtAFinalRefusal(t *testing.T) {
 
 		nowhere := w.enrol("pc3", "desktops")
 		nowhere.agent.Server = "https://nowhere.example"
-		_, err = nowhere.agent.Enrol(t.Context(), "x", "", "")
+		_, err = nowhere.agent.Enrol(t.Context(), EnrolOptions{Token: "x"})
 		requireCode(t, reachback.CodeBrokerUnreachable, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()

@@ -66,7 +66,12 @@ type Broker struct {
 	Gateways []string
 	// OnMessage answers applications' own messages from hosts. Nil refuses them.
 	OnMessage func(ctx context.Context, host string, m *Message) (*Message, error)
-	Logger    *slog.Logger // nil is silent
+	// Starter has hosts started when a user wants one and none is up. Nil:
+	// such a call is refused.
+	Starter Starter
+	// Sink takes the records of what happens. Nil means the Directory.
+	Sink   RecordSink
+	Logger *slog.Logger // nil is silent
 
 	once     sync.Once
 	keys     *Keys // this and dir are immutable after once

@@ -53,7 +53,7 @@ func idleHosts(n int) error {
 			return err
 		}
 		a := &Agent{Server: url, Identity: id, TLS: config}
-		if _, err := a.Enrol(context.Background(), os.Getenv("REACHBACK_BENCH_TOKEN"), "", ""); err != nil {
+		if _, err := a.Enrol(context.Background(), EnrolOptions{Token: os.Getenv("REACHBACK_BENCH_TOKEN")}); err != nil {
 			return err
 		}
 		d := &carrier.Dialer{TLS: config}

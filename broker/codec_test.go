@@ -136,7 +136,7 @@ func FuzzParseSeed(f *testing.F) {
 		if err != nil {
 			return
 		}
-		require.NoError(t, (&MemoryDirectory{}).Apply(*s))
+		require.NoError(t, (&MemoryDirectory{}).Apply(t.Context(), s))
 		text, err := json.Marshal(s)
 		require.NoError(t, err)
 		_, err = ParseSeed(text)

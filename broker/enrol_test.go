@@ -129,7 +129,7 @@ func TestB8_RegistrationTokensAreRefusedWithTheirOwnCodes(t *testing.T) {
 }
 
 func (h *host) enrol(token, pool string) error {
-	w, err := h.agent.Enrol(h.w.t.Context(), token, "", pool)
+	w, err := h.agent.Enrol(h.w.t.Context(), EnrolOptions{Token: token, Pool: pool})
 	if err == nil {
 		h.id = w.Host
 	}
@@ -176,7 +176,7 @@ func TestG5_ATakenNameMakesAHostWithoutIt(t *testing.T) {
 		require.Equal(t, first.id, p.Host)
 
 		thief := w.newcomer()
-		got, err := thief.agent.Enrol(t.Context(), w.token("own", time.Hour, 1), "pc1", "")
+		got, err := thief.agent.Enrol(t.Context(), EnrolOptions{Token: w.token("own", time.Hour, 1), Name: "pc1"})
 		require.NoError(t, err)
 		require.True(t, got.NameTaken)
 		require.NotEqual(t, first.id, got.Host)
@@ -191,7 +191,7 @@ func TestG5_ATakenNameMakesAHostWithoutIt(t *testing.T) {
 		require.Equal(t, 1, w.broker.Stats().Channels-1, "the first was not displaced")
 
 		byID := w.newcomer()
-		got, err = byID.agent.Enrol(t.Context(), w.token("own", time.Hour, 1), first.id, "")
+		got, err = byID.agent.Enrol(t.Context(), EnrolOptions{Token: w.token("own", time.Hour, 1), Name: first.id})
 		require.NoError(t, err)
 		require.True(t, got.NameTaken, "another's id is no name either")
 	})
@@ -201,13 +201,13 @@ func TestB7_TheSameKeyIsTheSameHost(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		token := w.token("desktops", time.Hour, 1)
 		h := w.newcomer()
-		first, err := h.agent.Enrol(t.Context(), token, "pc1", "")
+		first, err := h.agent.Enrol(t.Context(), EnrolOptions{Token: token, Name: "pc1"})
 		require.NoError(t, err)
-		again, err := h.agent.Enrol(t.Context(), token, "pc1", "")
+		again, err := h.agent.Enrol(t.Context(), EnrolOptions{Token: token, Name: "pc1"})
 		require.NoError(t, err, "an answer that got lost can be asked for again, and spends nothing")
 		require.Equal(t, first.Host, again.Host)
 		require.False(t, again.NameTaken)
-		renamed, err := h.agent.Enrol(t.Context(), token, "pc2", "")
+		renamed, err := h.agent.Enrol(t.Context(), EnrolOptions{Token: token, Name: "pc2"})
 		require.NoError(t, err)
 		require.Equal(t, first.Host, renamed.Host)
 		require.Equal(t, "pc2", renamed.Name)

@@ -34,7 +34,7 @@ func ExampleBroker() {
 		log.Fatal(err)
 	}
 	dir := &broker.MemoryDirectory{} // a broker.File keeps hosts and keys over restarts
-	if err := dir.Apply(*seed); err != nil {
+	if err := dir.Apply(context.Background(), seed); err != nil {
 		log.Fatal(err)
 	}
 	keys, err := broker.NewKeys()
@@ -80,7 +80,7 @@ func ExampleBroker() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if _, err := agent.Enrol(ctx, token, "pc1", ""); err != nil {
+	if _, err := agent.Enrol(ctx, broker.EnrolOptions{Token: token, Name: "pc1"}); err != nil {
 		log.Fatal(err)
 	}
 	ready := make(chan *broker.Welcome, 1)

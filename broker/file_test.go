@@ -42,12 +42,12 @@ func TestF6_WhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
 	seed, err := ParseSeed([]byte(seedText))
 	require.NoError(t, err)
 	d := f.Directory()
-	require.NoError(t, d.Apply(*seed))
+	require.NoError(t, d.Apply(t.Context(), seed))
 	kept, tok := enrolAt(t, d, "own", "pc1")
 	revoked, _ := enrolAt(t, d, "desktops", "pc2")
 	at, err := d.Attach(t.Context(), kept.ID)
 	require.NoError(t, err)
-	s, err := d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: "t"})
+	s, err := d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: newToken(t, d), Expires: time.Now().Add(time.Minute)})
 	require.NoError(t, err)
 	require.Equal(t, kept.ID, s.Host)
 	require.NoError(t, d.RevokeHost(t.Context(), revoked.ID))
@@ -56,14 +56,13 @@ func TestF6_WhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
 	require.NoError(t, err)
 	tokenID, err := d.NewTokenID(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, d.Spend(t.Context(), &Spending{Token: tokenID, Expires: time.Now()}))
 	ca := f.Keys().ServerCA()
 
 	// The process is killed: nothing is closed but, by the system, the lock.
 	require.NoError(t, f.lock.Close())
 	f = openFile(t, path)
 	d = f.Directory()
-	require.NoError(t, d.Apply(*seed))
+	require.NoError(t, d.Apply(t.Context(), seed))
 	require.Equal(t, ca, f.Keys().ServerCA())
 	got, err := f.Keys().JWKS()
 	require.NoError(t, err)
@@ -85,7 +84,7 @@ func TestF6_WhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
 	e.Key = Thumbprint{10}
 	_, err = d.Enrol(t.Context(), e)
 	requireCode(t, reachback.CodeRegistrationUsedUp, err)
-	requireCode(t, reachback.CodeTokenStale, d.Spend(t.Context(), &Spending{Token: tokenID}))
+	requireCode(t, reachback.CodeTokenStale, stale(t, d, tokenID))
 	// The broker knows the revoked host before it answers anything.
 	b := &Broker{Keys: f.Keys(), Directory: d}
 	defer b.Close()
@@ -138,7 +137,7 @@ func TestF8_AFullDiskRefusesTheChangeAndKeepsTheOldState(t *testing.T) {
 	d := f.Directory()
 	seed, err := ParseSeed([]byte(seedText))
 	require.NoError(t, err)
-	require.NoError(t, d.Apply(*seed))
+	require.NoError(t, d.Apply(t.Context(), seed))
 	h, tok := enrolAt(t, d, "own", "pc1")
 	_, err = d.Attach(t.Context(), h.ID)
 	require.NoError(t, err)
@@ -154,7 +153,7 @@ func TestF8_AFullDiskRefusesTheChangeAndKeepsTheOldState(t *testing.T) {
 	_, err = d.NewRegistrationToken("own", time.Hour, 1)
 	require.Error(t, err)
 	require.Error(t, d.RevokeHost(t.Context(), h.ID))
-	_, err = d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: "t"})
+	_, err = d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: newToken(t, d), Expires: time.Now().Add(time.Minute)})
 	require.Error(t, err, "a personal host is not assigned in memory alone")
 	require.Error(t, f.Keys().Rotate())
 
@@ -174,7 +173,7 @@ func TestF8_AFullDiskRefusesTheChangeAndKeepsTheOldState(t *testing.T) {
 	require.NoError(t, os.Remove(path+".tmp")) // there is room again
 	_, err = d.Enrol(t.Context(), &EnrolRequest{Registration: id, Hash: hash, Key: Thumbprint{9}})
 	require.NoError(t, err)
-	_, err = d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: "t"})
+	_, err = d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: newToken(t, d), Expires: time.Now().Add(time.Minute)})
 	require.NoError(t, err)
 }
 
@@ -278,4 +277,15 @@ func mustRead(t testing.TB, path string) []byte {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	return b
+}
+
+func newToken(t *testing.T, d *MemoryDirectory) string {
+	id, err := d.NewTokenID(t.Context())
+	require.NoError(t, err)
+	return id
+}
+
+func stale(t *testing.T, d *MemoryDirectory, token string) error {
+	_, err := d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: token})
+	return err
 }

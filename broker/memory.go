@@ -117,9 +117,8 @@ func (d *MemoryDirectory) commit(next *durableState) error {
 	return nil
 }
 
-// Apply puts a seed in force, for its tenant in place of the one before, or
-// refuses it whole. Sessions that exist go on.
-func (d *MemoryDirectory) Apply(s Seed) error {
+// Apply implements [Catalogue].
+func (d *MemoryDirectory) Apply(_ context.Context, s *Seed) error {
 	if at, problem := s.check(); problem != "" {
 		return fmt.Errorf("broker: seed: %s: %s", at, problem)
 	}

@@ -77,6 +77,8 @@ func (d *MemoryDirectory) enrolled(id string) (*Host, error) {
 }
 
 // Approve lets a host of a pool that asks for approval have users.
+//
+// It implements [Enrolment].
 func (d *MemoryDirectory) Approve(_ context.Context, id string) error {
 	d.begin()
 	defer d.mu.Unlock()

@@ -62,10 +62,8 @@ func (d *MemoryDirectory) NewTokenID(context.Context) (string, error) {
 	return d.instance + "." + randomID(16), nil
 }
 
-// Spend implements [Sessions].
-func (d *MemoryDirectory) Spend(_ context.Context, s *Spending) error {
-	now := d.begin()
-	defer d.mu.Unlock()
+// spend uses the reservation's token up.
+func (d *MemoryDirectory) spend(s *Reservation, now time.Time) error {
 	if !strings.HasPrefix(s.Token, d.instance+".") {
 		return reachback.Refuse(reachback.CodeTokenStale)
 	}
@@ -235,7 +233,7 @@ func (d *MemoryDirectory) HostReport(_ context.Context, host string, epoch uint6
 		switch {
 		case s.State == SessionKilled:
 			if r.State == ReportActive {
-				a.Kills = append(a.Kills, Kill{relay.Kill{Session: s.ID, Code: reachback.CodeKilled}, host})
+				a.Kills = append(a.Kills, Kill{Kill: relay.Kill{Session: s.ID, Code: reachback.CodeKilled}, On: host})
 			}
 		case r.State == ReportActive && s.State != SessionActive:
 			d.move(s, SessionActive, now)
@@ -269,7 +267,7 @@ func (d *MemoryDirectory) Kill(_ context.Context, id string, c reachback.Code) e
 	}
 	d.move(s, SessionKilled, now)
 	d.revision++
-	k := Kill{relay.Kill{Revision: d.revision, Session: id, Code: c}, s.Host}
+	k := Kill{Kill: relay.Kill{Revision: d.revision, Session: id, Code: c}, On: s.Host}
 	d.kills = append(d.kills, k)
 	d.agenda.add(now.Add(keepKilled), func(time.Time) {
 		d.kills = slices.DeleteFunc(d.kills, func(o Kill) bool { return o.Revision == k.Revision })

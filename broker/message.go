@@ -32,14 +32,17 @@ type helloMessage struct {
 	Versions []int  `json:"versions"`
 	Agent    string `json:"agent,omitempty"` // name and version of the program, for the log
 	OS       string `json:"os,omitempty"`
+	Role     Role   `json:"role,omitempty"` // empty: host
+	URL      string `json:"url,omitempty"`  // of a gateway: where hosts reach it
 }
 
 type welcomeMessage struct {
 	header
 	Version     int           `json:"version"`
-	Host        string        `json:"host"`
+	Host        string        `json:"host,omitempty"`
+	Gateway     string        `json:"gateway,omitempty"` // the id, instead of Host
 	Name        string        `json:"name"`
-	Pool        string        `json:"pool"`
+	Pool        string        `json:"pool,omitempty"`
 	Epoch       uint64        `json:"epoch"`
 	HeartbeatMS int64         `json:"heartbeat_ms"`
 	DeadMS      int64         `json:"dead_ms"`
@@ -102,8 +105,9 @@ type acceptMessage struct{ header }
 // A refuseMessage answers a summon, a renew or a message.
 type refuseMessage struct {
 	header
-	Code    reachback.Code `json:"code"`
-	Message string         `json:"message,omitempty"`
+	Code          reachback.Code `json:"code"`
+	Message       string         `json:"message,omitempty"`
+	CorrelationID string         `json:"correlation_id,omitempty"`
 }
 
 type sessionsMessage struct {
@@ -149,6 +153,83 @@ type appMessage struct {
 	Topic string          `json:"topic,omitempty"`
 	Body  json.RawMessage `json:"body,omitempty"`
 }
+
+// A healthMessage says how the host is: after the welcome, when it changes, and
+// now and then.
+type healthMessage struct {
+	header
+	Health
+}
+
+// A userSessionMessage asks the host to do something about the user session that
+// a session belongs to. It is answered with accept or refuse.
+type userSessionMessage struct {
+	header
+	Do      string `json:"do"` // "log_off", "disconnect" or "message"
+	Session string `json:"session"`
+	Title   string `json:"title,omitempty"`
+	Text    string `json:"text,omitempty"`
+}
+
+// A trustMessage gives a gateway what it checks tokens and certificates with, in
+// place of what it had.
+type trustMessage struct {
+	header
+	Keys   json.RawMessage `json:"keys"`            // JSON Web Key Set
+	HostCA [][]byte        `json:"host_ca"`         // DER
+	Drain  bool            `json:"drain,omitempty"` // take no new calls
+}
+
+// A killsMessage gives a gateway kills in the order of their revisions. It is
+// answered with accept, and no other is sent before.
+type killsMessage struct {
+	header
+	Kills []killEntry `json:"kills"`
+}
+
+type killEntry struct {
+	Revision uint64         `json:"revision"`
+	Session  string         `json:"session,omitempty"`
+	Host     string         `json:"host,omitempty"`
+	Code     reachback.Code `json:"code"`
+}
+
+// An orchestrateMessage asks the broker about a call. It is answered with permit
+// or refuse.
+type orchestrateMessage struct {
+	header
+	Call          string `json:"call"`
+	Ticket        string `json:"ticket"`
+	Gateway       string `json:"gateway"`
+	Token         string `json:"token"`
+	Nonce         string `json:"nonce,omitempty"`
+	Remote        string `json:"remote"` // address and port of the client
+	Raw           bool   `json:"raw,omitempty"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+	WithinMS      int64  `json:"within_ms"` // how long the call still waits
+}
+
+type permitMessage struct {
+	header
+	Session string `json:"session"`
+	Host    string `json:"host"`
+	Grant   string `json:"grant"`
+}
+
+// A reportMessage has the events of a gateway, in their order. It is answered
+// with accept, and no other is sent before.
+type reportMessage struct {
+	header
+	Events []relay.Event `json:"events"`
+}
+
+func (*healthMessage) kind() string      { return "health" }
+func (*userSessionMessage) kind() string { return "user_session" }
+func (*trustMessage) kind() string       { return "trust" }
+func (*killsMessage) kind() string       { return "kills" }
+func (*orchestrateMessage) kind() string { return "orchestrate" }
+func (*permitMessage) kind() string      { return "permit" }
+func (*reportMessage) kind() string      { return "report" }
 
 func (*helloMessage) kind() string      { return "hello" }
 func (*welcomeMessage) kind() string    { return "welcome" }
@@ -196,6 +277,20 @@ func newMessage(kind string) message {
 		return &closeMessage{}
 	case "message":
 		return &appMessage{}
+	case "health":
+		return &healthMessage{}
+	case "user_session":
+		return &userSessionMessage{}
+	case "trust":
+		return &trustMessage{}
+	case "kills":
+		return &killsMessage{}
+	case "orchestrate":
+		return &orchestrateMessage{}
+	case "permit":
+		return &permitMessage{}
+	case "report":
+		return &reportMessage{}
 	}
 	return nil
 }

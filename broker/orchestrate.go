@@ -109,15 +109,12 @@ func (b *Broker) verifyCall(c *relay.Call) (*token.Connection, error) {
 	return t, nil
 }
 
-// permit spends the token and finds a host that accepts. A token stays spent
+// permit uses the token up and finds a host that accepts. A token stays spent
 // whatever comes after.
 func (b *Broker) permit(ctx context.Context, c *relay.Call, t *token.Connection) (*relay.Permit, error) {
-	err := b.dir.Spend(ctx, &Spending{Token: t.ID, Call: c.ID, Raw: t.Raw(), Address: c.Remote.Addr().Unmap(), Expires: t.Expires})
-	if err != nil {
-		return nil, err
-	}
 	r := &Reservation{
-		User: t.User, Resource: t.Resource, Token: t.ID, Call: c.ID, Raw: t.Raw(), CorrelationID: t.CorrelationID,
+		User: t.User, Resource: t.Resource, Token: t.ID, Expires: t.Expires, Call: c.ID, Raw: t.Raw(),
+		Address: c.Remote.Addr().Unmap(), CorrelationID: t.CorrelationID,
 	}
 	var refusals []reachback.Code
 	for tries := 0; ; {

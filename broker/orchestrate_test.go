@@ -369,7 +369,7 @@ func TestOrchestrateChecksTheAssignmentAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.up("pc1", "desktops")
 		token := w.connect(alice(), "desktop")
-		require.NoError(t, w.dir.Apply(Seed{Pools: []SeedPool{{Name: "desktops"}}, Resources: []SeedResource{{ID: "desktop", Pool: "desktops"}}}))
+		require.NoError(t, w.dir.Apply(w.t.Context(), &Seed{Pools: []SeedPool{{Name: "desktops"}}, Resources: []SeedResource{{ID: "desktop", Pool: "desktops"}}}))
 		_, err := w.orchestrate(call(token))
 		requireCode(t, reachback.CodeNotAssigned, err)
 	})

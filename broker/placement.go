@@ -14,6 +14,9 @@ import (
 func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, error) {
 	now := d.begin()
 	defer d.mu.Unlock()
+	if err := d.spend(r, now); err != nil {
+		return nil, err
+	}
 	res, err := d.assigned(&r.User, r.Resource)
 	if err != nil {
 		return nil, reachback.Refuse(reachback.CodeNotAssigned)

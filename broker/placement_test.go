@@ -25,7 +25,7 @@ type place struct {
 func newPlace(t *testing.T, pool SeedPool, hosts ...string) *place {
 	pool.Name = "pool"
 	p := &place{t: t, dir: &MemoryDirectory{}, ids: make(map[string]string), at: make(map[string]uint64)}
-	require.NoError(t, p.dir.Apply(Seed{
+	require.NoError(t, p.dir.Apply(p.t.Context(), &Seed{
 		Pools:     []SeedPool{pool},
 		Resources: []SeedResource{{ID: "desktop", Pool: "pool", Assign: []string{"group:staff"}}},
 	}))
@@ -44,6 +44,13 @@ func (p *place) enrol(name string) {
 	h, err := p.dir.Enrol(p.t.Context(), &EnrolRequest{Registration: id, Hash: hash, Key: Thumbprint([]byte(randomID(16))), Name: name})
 	require.NoError(p.t, err)
 	p.ids[name] = h.ID
+}
+
+// token is the id of a connection token that this directory has drawn.
+func (p *place) token(id string) string {
+	p.dir.begin()
+	defer p.dir.mu.Unlock()
+	return p.dir.instance + "." + id
 }
 
 func (p *place) up(name string) {
@@ -76,7 +83,7 @@ func (p *place) name(id string) string {
 }
 
 func (p *place) reserve(who, token string, raw bool, exclude ...string) (*Session, error) {
-	r := &Reservation{User: *user(who), Resource: "desktop", Token: token, Raw: raw}
+	r := &Reservation{User: *user(who), Resource: "desktop", Token: p.token(token), Expires: time.Now().Add(10 * time.Minute), Call: randomID(8), Raw: raw}
 	for _, name := range exclude {
 		r.Exclude = append(r.Exclude, p.ids[name])
 	}
@@ -294,9 +301,9 @@ func TestPlacement(t *testing.T) {
 			requireCode(p.t, reachback.CodeRawNotAllowed, err)
 		}},
 		{"who has no assignment gets no slot", breadth, []string{"a"}, func(p *place) {
-			_, err := p.dir.Reserve(p.t.Context(), &Reservation{User: reachback.User{Subject: "eve"}, Resource: "desktop"})
+			_, err := p.dir.Reserve(p.t.Context(), &Reservation{User: reachback.User{Subject: "eve"}, Resource: "desktop", Token: p.token("eve")})
 			requireCode(p.t, reachback.CodeNotAssigned, err)
-			_, err = p.dir.Reserve(p.t.Context(), &Reservation{User: reachback.User{Subject: "u1", Groups: []string{"staff"}, Tenant: "other"}, Resource: "desktop"})
+			_, err = p.dir.Reserve(p.t.Context(), &Reservation{User: reachback.User{Subject: "u1", Groups: []string{"staff"}, Tenant: "other"}, Resource: "desktop", Token: p.token("other")})
 			requireCode(p.t, reachback.CodeNotAssigned, err)
 		}},
 	} {
@@ -334,7 +341,6 @@ func TestDirectoryForgetsWhatIsOver(t *testing.T) {
 		p := newPlace(t, SeedPool{}, "a")
 		for i := range 100 {
 			s := p.goes(fmt.Sprint("u", i), "a")
-			require.NoError(t, p.dir.Spend(t.Context(), &Spending{Token: p.dir.instance + "." + s.Token, Expires: time.Now().Add(10 * time.Minute)}))
 			switch i % 3 {
 			case 0:
 				p.leave(s)
@@ -378,7 +384,7 @@ func BenchmarkReserve(b *testing.B) {
 		Pools:     []SeedPool{{Name: "pool"}},
 		Resources: []SeedResource{{ID: "desktop", Pool: "pool", Assign: []string{"group:staff"}}},
 	}
-	if err := d.Apply(seed); err != nil {
+	if err := d.Apply(b.Context(), &seed); err != nil {
 		b.Fatal(err)
 	}
 	for range 1000 {
@@ -391,7 +397,7 @@ func BenchmarkReserve(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		s, err := d.Reserve(b.Context(), &Reservation{User: *user(fmt.Sprint(n % 10_000)), Resource: "desktop", Token: fmt.Sprint(n)})
+		s, err := d.Reserve(b.Context(), &Reservation{User: *user(fmt.Sprint(n % 10_000)), Resource: "desktop", Token: d.instance + "." + fmt.Sprint(n)})
 		if err != nil {
 			b.Fatal(err)
 		}

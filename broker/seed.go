@@ -14,7 +14,8 @@ const MaxSeed = 4 << 20
 
 // A Seed is what an operator sets up: pools, resources and who may use them.
 type Seed struct {
-	Tenant    string         `json:"-"` // whose setup this is
+	Tenant    string         `json:"-"`         // whose setup this is
+	Workspace string         `json:"workspace"` // its title, as users see it; empty: the feed's
 	Users     []SeedUser     `json:"users"`
 	Pools     []SeedPool     `json:"pools"`
 	Resources []SeedResource `json:"resources"`
@@ -37,9 +38,12 @@ type SeedPool struct {
 	Raw         bool              `json:"raw"` // admits raw calls
 	Policy      SeedPolicy        `json:"policy"`
 	RDP         map[string]string `json:"rdp"` // property to "type:value"
-	// Approval holds newly enrolled hosts back until Approve. Seed files
-	// have no word for it yet.
-	Approval bool `json:"-"`
+	// Approval holds newly enrolled hosts back until Approve.
+	Approval bool `json:"approval"`
+	// Linger is how many seconds a user session counts after its last
+	// connection has ended, because the desktop goes on, on hosts that cannot
+	// tell when it is over. Zero means five minutes, and 30 days are the most.
+	Linger int `json:"linger"`
 }
 
 // Balance says which of several fit hosts a user gets.

@@ -104,31 +104,31 @@ func TestApplyIsIdempotentAndAllOrNothing(t *testing.T) {
 		s, err := ParseSeed([]byte(wholeSeed))
 		require.NoError(t, err)
 		d := &MemoryDirectory{}
-		require.NoError(t, d.Apply(*s))
+		require.NoError(t, d.Apply(t.Context(), s))
 		first, err := d.Resources(t.Context(), alice())
 		require.NoError(t, err)
 		time.Sleep(time.Hour)
-		require.NoError(t, d.Apply(*s))
+		require.NoError(t, d.Apply(t.Context(), s))
 		second, err := d.Resources(t.Context(), alice())
 		require.NoError(t, err)
 		require.Equal(t, first, second, "not even the time of the change")
 
 		bad := *s
 		bad.Resources = []SeedResource{{ID: "desktop", Title: "New", Pool: "desktops", Assign: []string{"user:alice"}}, {ID: "x", Pool: "nowhere"}}
-		require.Error(t, d.Apply(bad))
+		require.Error(t, d.Apply(t.Context(), &bad))
 		second, err = d.Resources(t.Context(), alice())
 		require.NoError(t, err)
 		require.Equal(t, first, second)
 
 		bad.Resources = bad.Resources[:1]
-		require.NoError(t, d.Apply(bad))
+		require.NoError(t, d.Apply(t.Context(), &bad))
 		third, err := d.Resources(t.Context(), alice())
 		require.NoError(t, err)
 		require.Equal(t, "New", third[0].Title)
 		require.True(t, third[0].UpdatedAt.After(first[0].UpdatedAt))
 
 		// Another tenant's seed is a world of its own.
-		require.NoError(t, d.Apply(Seed{Tenant: "other"}))
+		require.NoError(t, d.Apply(t.Context(), &Seed{Tenant: "other"}))
 		third, err = d.Resources(t.Context(), alice())
 		require.NoError(t, err)
 		require.Len(t, third, 1)

@@ -77,7 +77,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{t: t, dir: &MemoryDirectory{}}
 	seed, err := ParseSeed([]byte(seedText))
 	require.NoError(t, err)
-	require.NoError(t, w.dir.Apply(*seed))
+	require.NoError(t, w.dir.Apply(w.t.Context(), seed))
 	w.broker = &Broker{Keys: keys, Directory: w.dir, Gateways: []string{gateway}, Logger: w.logger()}
 	w.serve()
 	t.Cleanup(w.close)
@@ -225,7 +225,7 @@ func (w *world) enrol(name, pool string) *host {
 	id, err := NewIdentity()
 	require.NoError(w.t, err)
 	h := w.host(id)
-	got, err := h.agent.Enrol(w.t.Context(), token, name, pool)
+	got, err := h.agent.Enrol(w.t.Context(), EnrolOptions{Token: token, Name: name, Pool: pool})
 	require.NoError(w.t, err)
 	h.id = got.Host
 	return h

@@ -78,20 +78,30 @@ type Permit struct {
 type EventKind string
 
 const (
-	EventJoined EventKind = "joined" // both legs are there and got their 101
-	EventEnded  EventKind = "ended"  // the joined legs are gone; Code says why
-	EventFailed EventKind = "failed" // the call was permitted and never joined; Code says why
+	EventCalled   EventKind = "called"   // a call came whose token the relay has verified
+	EventRefused  EventKind = "refused"  // such a call was refused, here or by the broker; Code says why
+	EventAnswered EventKind = "answered" // the host's leg is there
+	EventJoined   EventKind = "joined"   // both legs are there and got their 101
+	EventEnded    EventKind = "ended"    // the joined legs are gone; Code says why
+	EventFailed   EventKind = "failed"   // the call was permitted and never joined; Code says why
 )
 
-// An Event is one step of a permitted call.
+// An Event is one step of a call. Of calls whose token does not verify there are
+// none, or anybody could fill a log.
 type Event struct {
-	Kind          EventKind
-	Call          string
-	Session       string
-	Host          string
-	CorrelationID string
-	Code          reachback.Code // why it ended or failed; "closed" is the regular end
-	Duration      time.Duration
-	ToHost        int64 // bytes copied from client to host
-	ToClient      int64
+	Kind          EventKind      `json:"kind"`
+	Time          time.Time      `json:"time"`
+	Gateway       string         `json:"gateway"` // URL
+	Call          string         `json:"call"`
+	Session       string         `json:"session,omitempty"` // once permitted, as Host
+	Host          string         `json:"host,omitempty"`
+	Tenant        string         `json:"tenant,omitempty"`
+	User          string         `json:"user,omitempty"` // subject
+	Resource      string         `json:"resource,omitempty"`
+	Remote        netip.AddrPort `json:"remote,omitzero"` // the client's
+	CorrelationID string         `json:"correlation_id"`
+	Code          reachback.Code `json:"code,omitempty"`     // why it ended, failed or was refused; "closed" is the regular end
+	Duration      time.Duration  `json:"duration,omitempty"` // since the call came, or since it was joined when it ended; nanoseconds
+	ToHost        int64          `json:"to_host,omitempty"`  // bytes copied from client to host
+	ToClient      int64          `json:"to_client,omitempty"`
 }

@@ -33,7 +33,7 @@ func Example() {
 	url := "https://" + l.Addr().String()
 
 	directory := &broker.MemoryDirectory{}
-	check(directory.Apply(broker.Seed{
+	check(directory.Apply(context.Background(), &broker.Seed{
 		Pools:     []broker.SeedPool{{Name: "desktops"}},
 		Resources: []broker.SeedResource{{ID: "desktop", Title: "Desktop", Kind: reachback.KindDesktop, Pool: "desktops", Assign: []string{"user:alice"}}},
 	}))
@@ -60,7 +60,7 @@ func Example() {
 	registration, err := directory.NewRegistrationToken("desktops", time.Hour, 1)
 	check(err)
 	agent := &broker.Agent{Server: url, Identity: identity, TLS: dialer.TLS}
-	_, err = agent.Enrol(ctx, registration, "host-1", "desktops")
+	_, err = agent.Enrol(ctx, broker.EnrolOptions{Token: registration, Name: "host-1", Pool: "desktops"})
 	check(err)
 	listener, err := (&transport.ListenConfig{Agent: agent, Relay: dialer}).Listen(ctx)
 	check(err)

@@ -36,7 +36,7 @@ func startLab() *lab {
 	check(err)
 	url := "https://" + ln.Addr().String()
 	directory := &broker.MemoryDirectory{}
-	check(directory.Apply(broker.Seed{
+	check(directory.Apply(context.Background(), &broker.Seed{
 		Pools:     []broker.SeedPool{{Name: "desktops"}},
 		Resources: []broker.SeedResource{{ID: "desktop", Title: "Desktop", Kind: reachback.KindDesktop, Pool: "desktops", Assign: []string{"user:alice"}}},
 	}))
@@ -58,7 +58,7 @@ func startLab() *lab {
 	registration, err := directory.NewRegistrationToken("desktops", time.Hour, 1)
 	check(err)
 	l.agent = &broker.Agent{Server: url, Identity: identity, TLS: l.dialer.TLS}
-	_, err = l.agent.Enrol(context.Background(), registration, "host-1", "desktops")
+	_, err = l.agent.Enrol(context.Background(), broker.EnrolOptions{Token: registration, Name: "host-1", Pool: "desktops"})
 	check(err)
 	return l
 }

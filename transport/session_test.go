@@ -277,7 +277,7 @@ func TestHostReportsItsSessions(t *testing.T) {
 // The policy of the pool reaches both ends as it is.
 func TestPolicyReachesBothEnds(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		require.NoError(t, w.dir.Apply(broker.Seed{
+		require.NoError(t, w.dir.Apply(w.t.Context(), &broker.Seed{
 			Pools: []broker.SeedPool{{Name: "desktops", Raw: true, Policy: broker.SeedPolicy{
 				Shortpath: true, Networks: []string{"10.0.0.0/8"}, DSCP: 46, MaxRate: 5_000_000,
 			}}},

@@ -51,7 +51,7 @@ func startSystem(t *testing.T, pool broker.SeedPool) *system {
 	s := &system{t: t, url: "https://" + l.Addr().String(), tls: &tls.Config{RootCAs: roots}, dir: &broker.MemoryDirectory{}}
 	s.sockets.Listener = l
 	pool.Name = "desktops"
-	require.NoError(t, s.dir.Apply(broker.Seed{
+	require.NoError(t, s.dir.Apply(s.t.Context(), &broker.Seed{
 		Pools:     []broker.SeedPool{pool},
 		Resources: []broker.SeedResource{{ID: "desktop", Title: "Desktop", Pool: "desktops", Kind: reachback.KindDesktop, Assign: []string{"group:everybody"}}},
 	}))
@@ -82,7 +82,7 @@ func (s *system) host(name string, serve func(*transport.Conn)) {
 	token, err := s.dir.NewRegistrationToken("desktops", time.Hour, 1)
 	require.NoError(s.t, err)
 	agent := &broker.Agent{Server: s.url, Identity: identity, TLS: s.tls, NetDial: s.sockets.dial}
-	_, err = agent.Enrol(s.t.Context(), token, name, "")
+	_, err = agent.Enrol(s.t.Context(), broker.EnrolOptions{Token: token, Name: name})
 	require.NoError(s.t, err)
 	lc := &transport.ListenConfig{Agent: agent, Relay: &relay.Dialer{TLS: s.tls, NetDial: s.sockets.dial}, AllowRaw: true}
 	l, err := lc.Listen(s.t.Context())

@@ -49,7 +49,7 @@ func newWorld(t testing.TB) *world {
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(keys.ServerCA()))
 	w := &world{t: t, tls: &tls.Config{RootCAs: roots}, dir: &broker.MemoryDirectory{}}
-	require.NoError(t, w.dir.Apply(broker.Seed{
+	require.NoError(t, w.dir.Apply(w.t.Context(), &broker.Seed{
 		Pools:     []broker.SeedPool{{Name: "desktops", Raw: true}},
 		Resources: []broker.SeedResource{{ID: "desktop", Title: "Desktop", Pool: "desktops", Kind: reachback.KindDesktop, Assign: []string{"group:everybody"}}},
 	}))
@@ -97,7 +97,7 @@ func (w *world) config() *ListenConfig {
 	registration, err := w.dir.NewRegistrationToken("desktops", time.Hour, 1)
 	require.NoError(w.t, err)
 	agent := &broker.Agent{Server: gateway, Identity: id, TLS: w.tls, NetDial: w.net.Dial}
-	_, err = agent.Enrol(w.t.Context(), registration, "", "")
+	_, err = agent.Enrol(w.t.Context(), broker.EnrolOptions{Token: registration})
 	require.NoError(w.t, err)
 	return &ListenConfig{Agent: agent, Relay: w.relayDialer(), AllowRaw: true}
 }

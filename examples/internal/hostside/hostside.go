@@ -102,7 +102,7 @@ func enrol(ctx context.Context, agent *broker.Agent, cfg *Config) error {
 			return err
 		}
 	}
-	_, err = agent.Enrol(ctx, strings.TrimSpace(string(token)), name, cfg.Pool)
+	_, err = agent.Enrol(ctx, broker.EnrolOptions{Token: strings.TrimSpace(string(token)), Name: name, Pool: cfg.Pool})
 	return err
 }
 

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,7 +44,7 @@ func (s *Server) seed(path string) (*broker.Seed, error) {
 		err = checkUsers(seed)
 	}
 	if err == nil {
-		err = s.state.Directory().Apply(*seed)
+		err = s.state.Directory().Apply(context.Background(), seed)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
