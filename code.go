@@ -45,6 +45,8 @@ const (
 	// Gateways, calls and answers.
 
 	CodeGatewayUnknown       Code = "gateway_unknown"
+	CodeGatewayRevoked       Code = "gateway_revoked"
+	CodeGatewayURLTaken      Code = "gateway_url_taken"
 	CodeGatewayUnreachable   Code = "gateway_unreachable"
 	CodeBrokerUnreachable    Code = "broker_unreachable"
 	CodeCertificateUntrusted Code = "certificate_untrusted"
@@ -123,7 +125,9 @@ var codes = map[Code]struct {
 	CodeTargetUnavailable:     {http.StatusBadGateway, "the session host is up, its RDP server does not answer"},
 	CodeHostNotConnected:      {http.StatusServiceUnavailable, "the session host has no control channel now"},
 	CodeNoHandler:             {http.StatusNotImplemented, "the peer has no handler for application messages"},
-	CodeGatewayUnknown:        {http.StatusForbidden, "the gateway's URL is not registered at the broker"},
+	CodeGatewayUnknown:        {http.StatusForbidden, "the gateway, or its URL, is not registered at the broker"},
+	CodeGatewayRevoked:        {http.StatusForbidden, "the gateway was revoked"},
+	CodeGatewayURLTaken:       {http.StatusConflict, "another gateway is registered under this URL"},
 	CodeGatewayUnreachable:    {http.StatusBadGateway, "no gateway could be reached"},
 	CodeBrokerUnreachable:     {http.StatusBadGateway, "the broker could not be reached"},
 	CodeCertificateUntrusted:  {http.StatusBadGateway, "the server's certificate is not from a trusted authority"},
