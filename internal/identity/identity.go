@@ -34,21 +34,42 @@ func HostURI(id string) *url.URL { return &url.URL{Scheme: "urn", Opaque: hostPr
 // GatewayURI is the same for a gateway.
 func GatewayURI(id string) *url.URL { return &url.URL{Scheme: "urn", Opaque: gatewayPrefix + id} }
 
+// A Subject is who a certificate is for.
+type Subject struct {
+	ID      string
+	Gateway bool // a gateway, else a host
+}
+
+// Of returns who cert is for. A certificate that is for neither a host nor a
+// gateway, or for more than one, is invalid.
+func Of(cert *x509.Certificate) (Subject, error) {
+	if len(cert.URIs) == 1 {
+		uri := *cert.URIs[0]
+		if id, ok := strings.CutPrefix(uri.Opaque, hostPrefix); ok && ValidID(id) && uri == *HostURI(id) {
+			return Subject{ID: id}, nil
+		}
+		if id, ok := strings.CutPrefix(uri.Opaque, gatewayPrefix); ok && ValidID(id) && uri == *GatewayURI(id) {
+			return Subject{ID: id, Gateway: true}, nil
+		}
+	}
+	return Subject{}, reachback.Refuse(reachback.CodeCertificateInvalid)
+}
+
 // HostID returns the id of the host that cert is for. The certificate of a
 // gateway is of the wrong role, any other is invalid.
 func HostID(cert *x509.Certificate) (string, error) {
-	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != "urn" {
-		return "", reachback.Refuse(reachback.CodeCertificateInvalid)
+	who, err := Of(cert)
+	return hostOnly(who, err)
+}
+
+func hostOnly(who Subject, err error) (string, error) {
+	if who.Gateway { // whether or not it has expired
+		err = reachback.Refuse(reachback.CodeWrongRole)
 	}
-	name := cert.URIs[0].Opaque
-	if strings.HasPrefix(name, gatewayPrefix) {
-		return "", reachback.Refuse(reachback.CodeWrongRole)
+	if err != nil {
+		return "", err
 	}
-	id, ok := strings.CutPrefix(name, hostPrefix)
-	if !ok || !ValidID(id) || *cert.URIs[0] != *HostURI(id) {
-		return "", reachback.Refuse(reachback.CodeCertificateInvalid)
-	}
-	return id, nil
+	return who.ID, nil
 }
 
 // ValidID reports whether id may name a host or gateway: 1 to [MaxID] letters,
@@ -67,18 +88,25 @@ func ValidID(id string) bool {
 	return true
 }
 
-// Verify checks the client certificate of a connection against the host CA at
-// now and returns the host's id. Every error is a [*reachback.Error]. Whether
-// the host has been revoked is for the caller to ask.
+// Verify checks the client certificate of a connection as [VerifyAny] does and
+// returns the host's id. A gateway's is of the wrong role.
 func Verify(state *tls.ConnectionState, pool *x509.CertPool, now time.Time) (string, error) {
+	return hostOnly(VerifyAny(state, pool, now))
+}
+
+// VerifyAny checks the client certificate of a connection against the host CA,
+// which issues those of gateways too, at now, and returns who it is for. Every
+// error is a [*reachback.Error]; with certificate_expired the subject is told as
+// well. Whether it has been revoked is for the caller to ask.
+func VerifyAny(state *tls.ConnectionState, pool *x509.CertPool, now time.Time) (Subject, error) {
 	if state == nil || len(state.PeerCertificates) == 0 {
-		return "", reachback.Refuse(reachback.CodeCertificateMissing)
+		return Subject{}, reachback.Refuse(reachback.CodeCertificateMissing)
 	}
 	invalid := reachback.Refuse(reachback.CodeCertificateInvalid)
 	chain := state.PeerCertificates
 	// A resumed connection would show a certificate that was proved long ago.
 	if pool == nil || state.DidResume || !Bounded(chain) {
-		return "", invalid
+		return Subject{}, invalid
 	}
 	leaf := chain[0]
 	opts := x509.VerifyOptions{
@@ -97,16 +125,13 @@ func Verify(state *tls.ConnectionState, pool *x509.CertPool, now time.Time) (str
 		opts.CurrentTime = leaf.NotAfter
 	}
 	if _, err := leaf.Verify(opts); err != nil {
-		return "", invalid
+		return Subject{}, invalid
 	}
-	id, err := HostID(leaf)
-	if err != nil {
-		return "", err
+	who, err := Of(leaf)
+	if err == nil && expired {
+		err = reachback.Refuse(reachback.CodeCertificateExpired)
 	}
-	if expired {
-		return "", reachback.Refuse(reachback.CodeCertificateExpired)
-	}
-	return id, nil
+	return who, err
 }
 
 // Bounded reports whether a chain is short and all of its keys are on P-256, so

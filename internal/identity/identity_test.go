@@ -165,7 +165,38 @@ func TestCheckSize(t *testing.T) {
 	require.Error(t, CheckSize(make([][]byte, MaxCertificates+1), nil))
 }
 
-func FuzzHostID(f *testing.F) {
+func TestVerifyAnyTellsHostsFromGateways(t *testing.T) {
+	key := p256(t)
+	root := &authority{(*authority)(nil).issue(t, key, asCA), key}
+	pool := x509.NewCertPool()
+	pool.AddCert(root.cert)
+	for _, tt := range []struct {
+		name string
+		uri  *url.URL
+		old  bool
+		want Subject
+		code reachback.Code
+	}{
+		{"host", HostURI("1"), false, Subject{ID: "1"}, ""},
+		{"gateway", GatewayURI("1"), false, Subject{ID: "1", Gateway: true}, ""},
+		{"gateway, expired", GatewayURI("1"), true, Subject{ID: "1", Gateway: true}, reachback.CodeCertificateExpired},
+		{"neither", &url.URL{Scheme: "urn", Opaque: "reachback:broker:1"}, false, Subject{}, reachback.CodeCertificateInvalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cert := root.issue(t, p256(t), func(c *x509.Certificate) {
+				c.URIs = []*url.URL{tt.uri}
+				if tt.old {
+					c.NotAfter = now.Add(-time.Second)
+				}
+			})
+			got, err := VerifyAny(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{cert}}, pool, now)
+			require.Equal(t, tt.code, reachback.CodeOf(err))
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+func FuzzOf(f *testing.F) {
 	f.Add(HostURI("h-1").String())
 	f.Add(GatewayURI("g-1").String())
 	f.Fuzz(func(t *testing.T, s string) {
@@ -173,8 +204,16 @@ func FuzzHostID(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if id, err := HostID(&x509.Certificate{URIs: []*url.URL{u}}); err == nil && s != HostURI(id).String() && !strings.EqualFold(s, HostURI(id).String()) {
-			t.Fatalf("%q is not the URI of host %q", s, id)
+		who, err := Of(&x509.Certificate{URIs: []*url.URL{u}})
+		if err != nil {
+			return
+		}
+		want := HostURI(who.ID)
+		if who.Gateway {
+			want = GatewayURI(who.ID)
+		}
+		if !strings.EqualFold(s, want.String()) {
+			t.Fatalf("%q is not the URI of %+v", s, who)
 		}
 	})
 }
