@@ -34,6 +34,8 @@ const (
 
 	CodeResourceNotFound  Code = "resource_not_found"
 	CodeNotAssigned       Code = "not_assigned"
+	CodePoolNotFound      Code = "pool_not_found"
+	CodeInUse             Code = "in_use"
 	CodeNoHost            Code = "no_host"
 	CodeHostsFull         Code = "hosts_full"
 	CodeHostTimeout       Code = "host_timeout"
@@ -118,6 +120,8 @@ var codes = map[Code]struct {
 	CodeRawNotAllowed:         {http.StatusForbidden, "the host pool does not admit raw calls"},
 	CodeResourceNotFound:      {http.StatusNotFound, "no such resource is assigned to this user"},
 	CodeNotAssigned:           {http.StatusForbidden, "the resource is no longer assigned to this user"},
+	CodePoolNotFound:          {http.StatusNotFound, "there is no host pool by this name"},
+	CodeInUse:                 {http.StatusConflict, "something else depends on it, or has it"},
 	CodeNoHost:                {http.StatusServiceUnavailable, "no session host of the pool is up"},
 	CodeHostsFull:             {http.StatusServiceUnavailable, "every session host of the pool is at its session limit"},
 	CodeHostTimeout:           {http.StatusGatewayTimeout, "no session host answered in time"},

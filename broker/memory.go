@@ -127,7 +127,7 @@ func (d *MemoryDirectory) Apply(_ context.Context, s *Seed) error {
 	old := d.setups[s.Tenant]
 	next := &setup{pools: make(map[string]*pool), resources: make(map[string]*resource)}
 	for _, p := range s.Pools {
-		next.pools[p.Name] = &pool{p, p.policy()}
+		next.pools[p.Name] = &pool{p, p.GrantPolicy()}
 	}
 	for _, r := range s.Resources {
 		p := next.pools[r.Pool]

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/reachback/reachback"
 )
@@ -106,6 +107,9 @@ var (
 
 // check returns where the first fault is, as "pools[0].dscp", and what it is.
 func (s *Seed) check() (at, problem string) {
+	if !plain(s.Workspace, 0, 256) {
+		return "workspace", "must be at most 256 characters without control characters"
+	}
 	users, pools, resources := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i, u := range s.Users {
 		at := fmt.Sprintf("users[%d]", i)
@@ -162,6 +166,8 @@ func (p *SeedPool) check() (field, problem string) {
 		return ".max_sessions", "must not be negative"
 	case p.Balance == DepthFirst && p.MaxSessions == 0:
 		return ".balance", "depth needs max_sessions, or one host would get everybody"
+	case p.Linger < 0 || time.Duration(p.Linger) > MaxLinger/time.Second:
+		return ".linger", "must be 0 to 2592000 seconds, which is 30 days"
 	case p.Policy.DSCP < 0 || p.Policy.DSCP > 63:
 		return ".policy.dscp", "must be 0 to 63"
 	case p.Policy.MaxRate < 0:
@@ -204,8 +210,7 @@ func (r *SeedResource) check() (field, problem string) {
 		return ".folder", `must begin with "/"`
 	}
 	for i, a := range r.Assign {
-		kind, name, _ := strings.Cut(a, ":")
-		if kind != "user" && kind != "group" || !plain(name, 1, 256) {
+		if CheckAssignment(a) != nil {
 			return fmt.Sprintf(".assign[%d]", i), `must be "user:NAME" or "group:NAME"`
 		}
 	}
@@ -223,15 +228,6 @@ func plain(s string, least, most int) bool {
 		n++
 	}
 	return least <= n && n <= most
-}
-
-// policy is what grants of the pool's sessions say. The seed was checked.
-func (p *SeedPool) policy() reachback.Policy {
-	pol := reachback.Policy{Raw: p.Raw, Shortpath: p.Policy.Shortpath, DSCP: p.Policy.DSCP, MaxRate: p.Policy.MaxRate}
-	for _, n := range p.Policy.Networks {
-		pol.Networks = append(pol.Networks, netip.MustParsePrefix(n))
-	}
-	return pol
 }
 
 // admits reports whether the resource is assigned to the user.
