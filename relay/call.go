@@ -35,8 +35,9 @@ const (
 // An answer that comes while the call is only asked is parked.
 type waiting struct {
 	call    *Call
-	user    string
 	started time.Time
+	user    string // this and about are there once the token has proved genuine
+	about   Event  // what all events of the call have in common
 	// ctx ends when the call is joined or given up; its cause is the refusal
 	// that answers which wait for this call get.
 	ctx    context.Context
@@ -54,8 +55,10 @@ type waiting struct {
 // *reachback.Error; it is logged and counted here.
 func (r *Relay) Open(ctx context.Context, c *Call) (*Pending, error) {
 	r.begin()
-	w, err := r.admit(ctx, c)
+	w := &waiting{call: c, started: time.Now(), met: make(chan struct{})}
+	err := r.admit(ctx, w)
 	if err == nil {
+		r.Orchestrator.Report(w.event(EventCalled, ""))
 		err = r.orchestrate(ctx, w)
 	}
 	if err == nil {
@@ -65,9 +68,7 @@ func (r *Relay) Open(ctx context.Context, c *Call) (*Pending, error) {
 	if e.CorrelationID = c.CorrelationID; e.CorrelationID == "" {
 		e.CorrelationID = newCorrelation()
 	}
-	if w != nil {
-		r.giveUp(w, e.Code)
-	}
+	r.giveUp(w, e.Code)
 	if blames(e.Code) {
 		r.failures.Fail(c.Remote.Addr(), time.Now())
 	}
@@ -77,36 +78,34 @@ func (r *Relay) Open(ctx context.Context, c *Call) (*Pending, error) {
 
 // admit checks what the relay can check by itself, cheapest first, and registers
 // the call as waiting.
-func (r *Relay) admit(ctx context.Context, c *Call) (*waiting, error) {
+func (r *Relay) admit(ctx context.Context, w *waiting) error {
+	c := w.call
 	if r.Orchestrator == nil || r.URL == "" {
-		return nil, errors.New("relay: Orchestrator and URL are required")
+		return errors.New("relay: Orchestrator and URL are required")
 	}
 	leave, err := r.enter(c.Remote.Addr())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer leave()
 	t, err := token.VerifyConnection(r.Orchestrator.Trust().Keys, c.Token, time.Now())
-	if err != nil {
-		return nil, err
+	if said := token.Genuine(t, err); said != nil {
+		w.know(said, r.URL)
 	}
-	// Of the token nothing is kept but copies: it is long, the call may be too.
-	if c.CorrelationID = newCorrelation(); visible(t.CorrelationID) {
-		c.CorrelationID = strings.Clone(t.CorrelationID)
+	if err != nil {
+		return err
 	}
 	if c.Raw != t.Raw() || c.Raw != (c.Nonce == "") || !c.Raw && !validNonce(c.Nonce) {
-		return nil, reachback.Refuse(reachback.CodeBadRequest)
+		return reachback.Refuse(reachback.CodeBadRequest)
 	}
-	c.ID, c.Ticket, c.Gateway = random(idBytes), Ticket(random(ticketBytes)), r.URL
 
-	w := &waiting{call: c, user: t.User.ID(), started: time.Now(), met: make(chan struct{})}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
-		return nil, reachback.Refuse(reachback.CodeDraining)
+		return reachback.Refuse(reachback.CodeDraining)
 	}
 	if r.perUser[w.user] >= r.Limits.waitingPerUser() {
-		return nil, reachback.Refuse(reachback.CodeTooManyWaiting)
+		return reachback.Refuse(reachback.CodeTooManyWaiting)
 	}
 	// Open's ctx bounds only Open; the call lives on in the Pending.
 	timeout := reachback.Refuse(reachback.CodeHostTimeout)
@@ -115,7 +114,28 @@ func (r *Relay) admit(ctx context.Context, c *Call) (*waiting, error) {
 	w.ctx, w.cancel = wctx, func(cause error) { cancel(cause); stop() }
 	r.waiting[c.ID] = w
 	r.perUser[w.user]++
-	return w, nil
+	return nil
+}
+
+// maxSubject is how many bytes of a user's subject an event holds: what OpenID
+// Connect allows.
+const maxSubject = 255
+
+// know takes from a genuine token who calls, and gives the call its id and ticket.
+// Of the token nothing is kept but copies: it is long, the call may be too.
+func (w *waiting) know(t *token.Connection, url string) {
+	c := w.call
+	if c.CorrelationID = newCorrelation(); visible(t.CorrelationID) {
+		c.CorrelationID = strings.Clone(t.CorrelationID)
+	}
+	c.ID, c.Ticket, c.Gateway = random(idBytes), Ticket(random(ticketBytes)), url
+	w.user = t.User.ID()
+	w.about = Event{
+		Gateway: url, Call: c.ID, CorrelationID: c.CorrelationID, Remote: c.Remote,
+		Tenant:   strings.Clone(printable.Clip(t.User.Tenant)),
+		User:     strings.Clone(printable.ClipTo(t.User.Subject, maxSubject)),
+		Resource: strings.Clone(printable.Clip(t.Resource)),
+	}
 }
 
 // orchestrate asks for the permit, and waits until the permitted host's answer has
@@ -138,6 +158,7 @@ func (r *Relay) orchestrate(ctx context.Context, w *waiting) error {
 	}
 	select {
 	case <-w.met:
+		r.Orchestrator.Report(w.event(EventAnswered, ""))
 		return nil
 	case <-w.ctx.Done():
 		return context.Cause(w.ctx)
@@ -193,18 +214,26 @@ func (r *Relay) forget(w *waiting, cause error) bool {
 	return true
 }
 
-// giveUp ends a call that was not joined.
+// giveUp ends a call that was not joined. Of one whose token is not genuine there is
+// nothing to report.
 func (r *Relay) giveUp(w *waiting, c reachback.Code) {
-	if r.forget(w, reachback.Refuse(c)) && w.permit != nil {
+	switch {
+	case w.about.Call == "", w.ctx != nil && !r.forget(w, reachback.Refuse(c)):
+	case w.permit != nil:
 		r.Orchestrator.Report(w.event(EventFailed, c))
+	default:
+		r.Orchestrator.Report(w.event(EventRefused, c))
 	}
 }
 
+// event is one of the call's, as of now.
 func (w *waiting) event(k EventKind, c reachback.Code) Event {
-	return Event{
-		Kind: k, Code: c, Call: w.call.ID, Session: w.permit.Session, Host: w.permit.Host,
-		CorrelationID: w.call.CorrelationID, Duration: time.Since(w.started),
+	e := w.about
+	e.Kind, e.Code, e.Time, e.Duration = k, c, time.Now(), time.Since(w.started)
+	if w.permit != nil {
+		e.Session, e.Host = w.permit.Session, w.permit.Host
 	}
+	return e
 }
 
 // A Pending is a permitted call whose host's leg is there and waits. It must be

@@ -21,9 +21,8 @@ import (
 type joint struct {
 	relay            *Relay
 	client, host     io.Closer // the legs; guarded by Relay.mu until run
-	call             string
-	correlation      string
-	permit           Permit // without the grant
+	about            Event     // what its events have in common
+	permit           Permit    // without the grant
 	joined           time.Time
 	toHost, toClient atomic.Int64
 
@@ -38,10 +37,10 @@ func (p *Pending) joinOnce(client net.Conn, header http.Header) (*joint, error) 
 		return nil, p.unjoined(client, nil, err)
 	}
 	j := &joint{
-		relay: r, client: client, host: host, joined: time.Now(),
-		call: w.call.ID, correlation: w.call.CorrelationID,
+		relay: r, client: client, host: host, joined: time.Now(), about: w.about,
 		permit: Permit{Session: strings.Clone(p.Permit.Session), Host: strings.Clone(p.Permit.Host)},
 	}
+	j.about.Session, j.about.Host = j.permit.Session, j.permit.Host
 	if err := r.register(j); err != nil {
 		return nil, p.unjoined(client, host, err)
 	}
@@ -97,7 +96,7 @@ func (r *Relay) register(j *joint) error {
 // greet sends both legs their 101, the client's with header, and takes over their
 // records where it can.
 func (j *joint) greet(client net.Conn, host *carrier.Conn, header http.Header) error {
-	h := http.Header{carrier.HeaderCorrelation: {j.correlation}}
+	h := http.Header{carrier.HeaderCorrelation: {j.about.CorrelationID}}
 	c, ok := client.(*carrier.Conn)
 	if ok && header != nil && canTakeOver(c) && canTakeOver(host) {
 		return j.takeOver(c, host, header, h)
@@ -158,23 +157,23 @@ func (j *joint) run() error {
 	r.mu.Unlock()
 
 	took := time.Since(j.joined)
-	r.Orchestrator.Report(Event{
-		Kind: EventEnded, Code: c, Call: j.call, Session: j.permit.Session, Host: j.permit.Host,
-		CorrelationID: j.correlation, Duration: took, ToHost: res.ToHost, ToClient: res.ToClient,
-	})
+	e := j.about
+	e.Kind, e.Code, e.Time, e.Duration = EventEnded, c, time.Now(), took
+	e.ToHost, e.ToClient = res.ToHost, res.ToClient
+	r.Orchestrator.Report(e)
 	r.log().Info("call ended", append(j.attrs(), slog.String("code", string(c)), slog.Duration("duration", took),
 		slog.Int64("to_host", res.ToHost), slog.Int64("to_client", res.ToClient))...)
 	if c == reachback.CodeClosed {
 		return nil
 	}
-	e := reachback.Refuse(c)
-	e.CorrelationID = j.correlation
-	return e
+	refusal := reachback.Refuse(c)
+	refusal.CorrelationID = j.about.CorrelationID
+	return refusal
 }
 
 func (j *joint) attrs() []any {
 	return []any{
-		slog.String("call", j.call), slog.String("session", printable.Clip(j.permit.Session)),
-		slog.String("host", printable.Clip(j.permit.Host)), slog.String("correlation_id", printable.Clip(j.correlation)),
+		slog.String("call", j.about.Call), slog.String("session", printable.Clip(j.permit.Session)),
+		slog.String("host", printable.Clip(j.permit.Host)), slog.String("correlation_id", printable.Clip(j.about.CorrelationID)),
 	}
 }

@@ -17,7 +17,7 @@ func TestA6_KilledSessionIsRefusedAndCut(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		client, _ := w.pair("alice")
 		synctest.Wait() // the report comes after both 101s
-		session := w.reported()[0].Session
+		session := w.reported(EventJoined)[0].Session
 		w.kills <- Kill{Session: session}
 		_, err := client.Read(make([]byte, 1))
 		require.Error(t, err)
@@ -66,7 +66,7 @@ func TestKillArrivesAfterABrokenWatch(t *testing.T) {
 		synctest.Wait()
 		require.Contains(t, w.logs.String(), io.ErrUnexpectedEOF.Error(), "the operator hears of it")
 		start := time.Now()
-		w.kills <- Kill{Session: w.reported()[0].Session} // is taken when the relay watches again
+		w.kills <- Kill{Session: w.reported(EventJoined)[0].Session} // is taken when the relay watches again
 		require.Equal(t, rewatch, time.Since(start))
 		_, err := client.Read(make([]byte, 1))
 		require.Error(t, err)

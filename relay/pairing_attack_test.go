@@ -107,7 +107,7 @@ func TestB4_CallThatIsNotMetIsFreed(t *testing.T) {
 		requireCode(t, reachback.CodeHostTimeout, (<-called).err)
 		requireCode(t, reachback.CodeTicketInvalid, (<-w.answer(c, w.host("host-1"))).err)
 		synctest.Wait()
-		events := w.reported()
+		events := w.reported(EventFailed)
 		require.Len(t, events, 1)
 		require.Equal(t, EventFailed, events[0].Kind)
 		require.Equal(t, reachback.CodeHostTimeout, events[0].Code)

@@ -42,10 +42,18 @@ func TestPairIsJoined(t *testing.T) {
 
 		synctest.Wait()
 		events := w.reported()
-		require.Len(t, events, 2)
-		require.Equal(t, EventJoined, events[0].Kind)
-		ended := events[1]
-		require.Equal(t, EventEnded, ended.Kind)
+		require.Len(t, events, 4)
+		for i, kind := range []EventKind{EventCalled, EventAnswered, EventJoined, EventEnded} {
+			e := events[i]
+			require.Equal(t, kind, e.Kind)
+			require.Equal(t, []string{gateway, events[0].Call, "alice", "acme", "desktop", "cid-of-alice"},
+				[]string{e.Gateway, e.Call, e.User, e.Tenant, e.Resource, e.CorrelationID})
+			require.True(t, e.Remote.IsValid())
+			require.WithinDuration(t, time.Now(), e.Time, time.Second)
+		}
+		require.Empty(t, events[0].Session, "it is not permitted yet")
+		require.Equal(t, "session-of-"+events[0].Call, events[1].Session)
+		ended := events[3]
 		require.Equal(t, reachback.CodeClosed, ended.Code)
 		require.EqualValues(t, len("to the host"), ended.ToHost)
 		require.EqualValues(t, len("to the client")+len("still"), ended.ToClient)
@@ -77,7 +85,11 @@ func TestRefusalOfTheOrchestratorReachesTheClient(t *testing.T) {
 		err := (<-w.call("alice")).err
 		requireCode(t, reachback.CodeNoHost, err)
 		require.Equal(t, "cid-of-alice", reachback.AsError(err).CorrelationID)
-		require.Empty(t, w.reported(), "a call that was not permitted is the orchestrator's to record")
+		events := w.reported()
+		require.Len(t, events, 2)
+		require.Equal(t, EventCalled, events[0].Kind)
+		require.Equal(t, EventRefused, events[1].Kind)
+		require.Equal(t, reachback.CodeNoHost, events[1].Code)
 		require.Zero(t, w.relay.Stats().Waiting)
 
 		w.decide = func(context.Context, *Call) (*Permit, error) { return nil, io.ErrUnexpectedEOF }
@@ -104,7 +116,7 @@ func TestClientThatLeavesIsNoticedWhileItWaits(t *testing.T) {
 		close(permitted)
 		synctest.Wait()
 		require.Zero(t, w.relay.Stats().Waiting)
-		events := w.reported()
+		events := w.reported(EventFailed, EventRefused)
 		require.Len(t, events, 1, "the orchestrator is told that its permit was for nothing")
 		require.Equal(t, EventFailed, events[0].Kind)
 		require.Equal(t, reachback.CodeClientLost, events[0].Code)
@@ -192,7 +204,7 @@ func TestOpenAndSplice(t *testing.T) {
 		require.NoError(t, client.Close())
 		require.NoError(t, <-spliced)
 		p.Close(reachback.CodeKilled)
-		require.Len(t, w.reported(), 2, "Close after Splice does nothing")
+		require.Len(t, w.reported(EventJoined, EventEnded, EventFailed), 2, "Close after Splice does nothing")
 	})
 }
 
@@ -220,7 +232,7 @@ func TestDisconnectEndsTheSessionsLegs(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		client, host := w.pair("alice")
 		synctest.Wait() // the report comes after both 101s
-		session := w.reported()[0].Session
+		session := w.reported(EventJoined)[0].Session
 		other, otherHost := w.pair("bob")
 		require.Equal(t, 1, w.relay.Disconnect(session, reachback.CodeKilled))
 		for _, leg := range []*Leg{client, host} {
@@ -299,4 +311,49 @@ func TestCloseOfAnUnusedRelay(t *testing.T) {
 	require.Zero(t, r.Disconnect("s", reachback.CodeKilled))
 	_, err := r.Open(t.Context(), &Call{})
 	requireCode(t, reachback.CodeInternal, err)
+}
+
+func TestOnlyGenuineTokensMakeEvents(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		token func(w *world) string
+		nonce string
+		code  reachback.Code
+		told  bool
+	}{
+		{"expired", func(w *world) string {
+			tok := w.token("alice")
+			time.Sleep(token.ConnectionLife + token.Leeway + time.Second)
+			return tok
+		}, nonce, reachback.CodeTokenExpired, true},
+		{"in another mode", func(w *world) string {
+			return w.token("alice", func(c *token.Connection) { c.ClientKey = [32]byte{} })
+		}, nonce, reachback.CodeBadRequest, true},
+		{"no token", func(*world) string { return "" }, nonce, reachback.CodeTokenMissing, false},
+		{"cut", func(w *world) string { return w.token("alice") + "!" }, nonce, reachback.CodeTokenInvalid, false},
+		{"expired and cut", func(w *world) string {
+			tok := w.token("alice")
+			time.Sleep(time.Hour)
+			return tok[:len(tok)-8]
+		}, nonce, reachback.CodeTokenInvalid, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				tok := tt.token(w)
+				_, err := w.relay.Open(t.Context(), &Call{Token: tok, Nonce: tt.nonce, Remote: netip.MustParseAddrPort("192.0.2.1:5000")})
+				requireCode(t, tt.code, err)
+				events := w.reported()
+				if !tt.told {
+					require.Empty(t, events)
+					return
+				}
+				require.Len(t, events, 1)
+				require.Equal(t, EventRefused, events[0].Kind)
+				require.Equal(t, tt.code, events[0].Code)
+				require.Equal(t, "alice", events[0].User)
+				require.Equal(t, "cid-of-alice", events[0].CorrelationID)
+				require.Equal(t, "cid-of-alice", reachback.AsError(err).CorrelationID)
+			})
+		})
+	}
 }

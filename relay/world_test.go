@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,10 +171,13 @@ func (w *world) Report(e Event) {
 	w.events = append(w.events, e)
 }
 
-func (w *world) reported() []Event {
+// reported returns the events of these kinds, or all of them.
+func (w *world) reported(kinds ...EventKind) []Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]Event(nil), w.events...)
+	return slices.DeleteFunc(slices.Clone(w.events), func(e Event) bool {
+		return len(kinds) > 0 && !slices.Contains(kinds, e.Kind)
+	})
 }
 
 // The parties.
@@ -185,7 +189,7 @@ func (w *world) dialer() *Dialer {
 // token is a good connection token of user; edit may spoil it.
 func (w *world) token(user string, edit ...func(*token.Connection)) string {
 	c := &token.Connection{
-		ID: rand.Text(), User: reachback.User{Issuer: "https://issuer", Subject: user}, Resource: "desktop",
+		ID: rand.Text(), User: reachback.User{Issuer: "https://issuer", Tenant: "acme", Subject: user}, Resource: "desktop",
 		ClientKey: [32]byte{1}, CorrelationID: "cid-of-" + user,
 	}
 	for _, f := range edit {

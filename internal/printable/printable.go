@@ -8,12 +8,15 @@ const MaxLen = 128
 
 // Clip returns s, or its first MaxLen bytes without the part of a character that
 // they may end in.
-func Clip(s string) string {
-	if len(s) <= MaxLen {
+func Clip(s string) string { return ClipTo(s, MaxLen) }
+
+// ClipTo is Clip for another length, which is no less than four.
+func ClipTo(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	n := MaxLen
-	for n > MaxLen-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+	n := most
+	for n > most-utf8.UTFMax && !utf8.RuneStart(s[n]) {
 		n--
 	}
 	return s[:n]

@@ -115,15 +115,36 @@ func SignConnection(kid string, k ed25519.PrivateKey, c *Connection, now time.Ti
 	return sign(kid, k, typeConnection, claims)
 }
 
+// An Untimely error refuses a genuine connection token that came too late or too
+// early. What the token says is for the record of the refusal alone, which is why
+// it is not returned where a caller could take it for verified.
+type Untimely struct {
+	Connection *Connection
+	refusal    error
+}
+
+func (u *Untimely) Error() string { return u.refusal.Error() }
+func (u *Untimely) Unwrap() error { return u.refusal }
+
+// Genuine returns what the token says, given both results of [VerifyConnection]:
+// nil unless the broker has signed it.
+func Genuine(c *Connection, err error) *Connection {
+	if u, ok := errors.AsType[*Untimely](err); ok {
+		return u.Connection
+	}
+	return c
+}
+
 // VerifyConnection checks signature, audience and times of a connection token.
-// Every error is a *reachback.Error.
+// Every error is a *reachback.Error or, when the times are all that is wrong, an
+// [*Untimely] that wraps one.
 func VerifyConnection(keys *jose.JSONWebKeySet, token string, now time.Time) (*Connection, error) {
 	var claims connectionClaims
 	if err := verify(keys, token, typeConnection, audienceGateway, &claims); err != nil {
 		return nil, err
 	}
-	if err := validate(&claims.Claims, now); err != nil {
-		return nil, err
+	if claims.IssuedAt == nil || claims.Expiry == nil {
+		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
 	}
 	if claims.ID == "" || claims.Subject == "" || claims.Resource == "" {
 		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
@@ -145,7 +166,14 @@ func VerifyConnection(keys *jose.JSONWebKeySet, token string, now time.Time) (*C
 			return nil, reachback.Refuse(reachback.CodeTokenInvalid)
 		}
 	}
-	return c, nil
+	switch err := validate(&claims.Claims, now); reachback.CodeOf(err) {
+	case "":
+		return c, nil
+	case reachback.CodeTokenExpired, reachback.CodeTokenNotYetValid:
+		return nil, &Untimely{c, err}
+	default:
+		return nil, err
+	}
 }
 
 // SignGrant returns g as a signed token for the call with that nonce, issued

@@ -202,3 +202,31 @@ func payload(t testing.TB, token string) string {
 	require.NoError(t, err)
 	return string(b)
 }
+
+func TestOnlyTheSayingsOfAGenuineTokenAreTold(t *testing.T) {
+	genuine := signConnection(t, framed())
+	for _, tt := range []struct {
+		name, token string
+		now         time.Time
+		code        reachback.Code
+		told        bool
+	}{
+		{"in time", genuine, issued, "", true},
+		{"too late", genuine, issued.Add(ConnectionLife + Leeway + time.Second), reachback.CodeTokenExpired, true},
+		{"too early", genuine, issued.Add(-Leeway - time.Second), reachback.CodeTokenNotYetValid, true},
+		{"too late and cut", genuine[:len(genuine)-4], issued.Add(time.Hour), reachback.CodeTokenInvalid, false},
+		{"too late and incomplete", forge(connectionHeader, fmt.Sprintf(`{"aud":"reachback:gateway","sub":"7","iat":%d,"exp":%d}`, issued.Unix(), issued.Unix()), private), issued.Add(time.Hour), reachback.CodeTokenInvalid, false},
+		{"of another service", signGrant(t, grant(), "nonce"), issued.Add(time.Hour), reachback.CodeWrongAudience, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := VerifyConnection(keys, tt.token, tt.now)
+			require.Equal(t, tt.code, reachback.CodeOf(err))
+			require.Equal(t, tt.code == "", c != nil, "who looks at the first result alone lets nobody in")
+			if got := Genuine(c, err); tt.told {
+				require.Equal(t, "7", got.User.Subject)
+			} else {
+				require.Nil(t, got)
+			}
+		})
+	}
+}
