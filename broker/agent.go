@@ -1,17 +1,10 @@
 package broker
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -60,8 +53,11 @@ type Handler interface {
 
 // Welcome is the broker's first message on a control channel.
 type Welcome struct {
-	Host, Name, Pool string
-	Epoch            uint64
+	Host    string // the id; empty of a gateway
+	Gateway string // the id of a gateway
+	Name    string
+	Pool    string // of a host
+	Epoch   uint64
 	// NameTaken, after Enrol only: another host has the name that was asked for.
 	NameTaken bool
 	// Duplicate says that another machine runs with this host's identity.
@@ -115,78 +111,17 @@ func (a *Agent) log() *slog.Logger {
 	return a.Logger
 }
 
-func (a *Agent) dialer() *carrier.Dialer { return &carrier.Dialer{TLS: a.TLS, NetDial: a.NetDial} }
-
-const enrolTimeout = 20 * time.Second
-
-// EnrolOptions are what a host wants when it enrols.
-type EnrolOptions struct {
-	Token string // registration token. Required
-	Name  string // empty: the host is named by its id
-	Pool  string // empty: the token's
-	// Old is the identity that this one is to replace: the host keeps its id,
-	// name and assignment, and the old key is worth nothing any more. Nil: none.
-	Old *Identity
+// party is the agent as it keeps its channel.
+func (a *Agent) party() *party {
+	return &party{
+		role: RoleHost, server: a.Server, identity: a.Identity,
+		dialer: &carrier.Dialer{TLS: a.TLS, NetDial: a.NetDial}, log: a.log(),
+	}
 }
 
 // Enrol turns a registration token into an identity certificate for the
 // Identity's key, and stores it. It reports what the broker made of name and
 // pool. To enrol the same key again is harmless.
 func (a *Agent) Enrol(ctx context.Context, o EnrolOptions) (*Welcome, error) {
-	name := o.Name
-	w, err := a.enrol(ctx, o.Token, o.Name, o.Pool)
-	if err != nil {
-		return nil, fmt.Errorf("broker: enrol at %s: %w", a.Server, err)
-	}
-	if w.NameTaken {
-		a.log().Warn("another host has the name; this one is known by its id", "code", reachback.CodeNameTaken, "asked", name, "name", w.Name, "host", w.Host)
-	}
-	return w, nil
-}
-
-func (a *Agent) enrol(ctx context.Context, token, name, pool string) (*Welcome, error) {
-	u, err := url.Parse(a.Server)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q is not an https URL: %w", a.Server, reachback.Refuse(reachback.CodeBadRequest))
-	}
-	if name != "" && !validName(name) {
-		return nil, fmt.Errorf("%q is no name, which has 1 to 63 of A-Z a-z 0-9 . _ -: %w", name, reachback.Refuse(reachback.CodeBadRequest))
-	}
-	csr, err := a.Identity.csr()
-	if err != nil {
-		return nil, err
-	}
-	body, err := json.Marshal(&enrolRequest{Token: strings.TrimSpace(token), CSR: csr, Name: name, Pool: pool})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(a.Server, "/")+carrier.PathEnrol, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := a.dialer().Client(enrolTimeout).Do(req)
-	if err != nil {
-		return nil, carrier.Explain(err, reachback.CodeBrokerUnreachable)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, carrier.ReadRefusal(resp)
-	}
-	return a.takeEnrolled(resp.Body)
-}
-
-// takeEnrolled reads the broker's answer and stores the certificate in it.
-func (a *Agent) takeEnrolled(body io.Reader) (*Welcome, error) {
-	answer := &enrolAnswer{}
-	if err := json.NewDecoder(io.LimitReader(body, maxEnrolBody)).Decode(answer); err != nil {
-		return nil, fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeProtocolError), err)
-	}
-	if err := a.Identity.store(answer.Certificate); err != nil {
-		return nil, err
-	}
-	return &Welcome{
-		Host: a.Identity.Host(), Name: answer.Name, Pool: answer.Pool,
-		NameTaken: answer.Code == reachback.CodeNameTaken,
-	}, nil
+	return a.party().enrol(ctx, o, "")
 }

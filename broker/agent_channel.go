@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"runtime"
 	"sync"
 	"time"
@@ -18,8 +17,6 @@ const (
 	maxReported = 500
 	// reportEvery is between two reports of changes, unless one is full.
 	reportEvery = 100 * time.Millisecond
-	// renewRetry is how long after a failed renewal the next one is tried.
-	renewRetry = time.Hour
 	// welcomeWithin is how long the broker may take to answer hello.
 	welcomeWithin = 10 * time.Second
 )
@@ -28,6 +25,7 @@ const (
 type agentChannel struct {
 	*channel
 	agent   *Agent
+	party   *party
 	handler Handler
 	redial  *redial // owned by the reader while the channel lives
 
@@ -109,7 +107,7 @@ func (c *agentChannel) welcome(w *welcomeMessage) {
 	a.current = c
 	for len(a.changes) > 0 && c.sendChanges() == nil {
 	}
-	c.wg.Go(c.renewals)
+	c.wg.Go(func() { c.party.renewals(c.channel) })
 }
 
 // reportChanges sends the changes of sessions. Those that come soon after wait, to go
@@ -201,50 +199,4 @@ func (c *agentChannel) appMessage(m *appMessage) {
 			c.refuse(m.ID, reachback.AsError(err))
 		}
 	})
-}
-
-// renewals asks for the next certificate when two thirds of this one's life are
-// over, until the channel ends.
-func (c *agentChannel) renewals() {
-	id := c.agent.Identity
-	for {
-		leaf := id.Certificate().Leaf
-		life := leaf.NotAfter.Sub(leaf.NotBefore)
-		wait := time.Until(leaf.NotBefore.Add(life * 2 / 3))
-		if wait <= 0 {
-			// Also after a success, for a clock that runs ahead would ask
-			// again at once.
-			wait = renewRetry + rand.N(renewRetry/4)
-			if err := c.renew(); err != nil {
-				c.agent.log().Error("identity certificate not renewed", "not_after", leaf.NotAfter, "retry_in", wait, "err", err)
-			}
-		}
-		select {
-		case <-time.After(wait):
-		case <-c.ctx.Done():
-			return
-		}
-	}
-}
-
-func (c *agentChannel) renew() error {
-	ctx, cancel := context.WithTimeout(c.ctx, attemptWithin)
-	defer cancel()
-	csr, err := c.agent.Identity.csr()
-	if err != nil {
-		return err
-	}
-	got, err := c.request(ctx, &renewMessage{CSR: csr})
-	if err != nil {
-		return err
-	}
-	m, ok := got.(*renewMessage)
-	if !ok {
-		return reachback.Refuse(reachback.CodeProtocolError)
-	}
-	if err := c.agent.Identity.store(m.Certificate); err != nil {
-		return err
-	}
-	c.agent.log().Info("identity certificate renewed")
-	return nil
 }

@@ -27,53 +27,25 @@ const (
 	// be the older of two machines with one identity: they then replace each
 	// other often enough to be found out, and no more often.
 	supersededWait = 10 * time.Second
-
-	attemptWithin = 20 * time.Second
 )
-
-// final are the refusals after which no other attempt can succeed.
-var final = []reachback.Code{
-	reachback.CodeHostRevoked, reachback.CodeHostUnknown, reachback.CodeWrongRole, reachback.CodeVersionUnsupported,
-	reachback.CodeCertificateMissing, reachback.CodeCertificateInvalid, reachback.CodeCertificateExpired,
-}
-
-// finalAtFirst are those that mean a wrong setting as long as no channel has
-// ever stood; later they may pass.
-var finalAtFirst = []reachback.Code{
-	reachback.CodeBadRequest, reachback.CodeNotFound, reachback.CodeProtocolError, reachback.CodeCertificateUntrusted,
-}
 
 // Run keeps a control channel until ctx ends, whose cause it returns, or the
 // broker refuses for good. It redials with jitter. One Run at a time.
 func (a *Agent) Run(ctx context.Context, h Handler) error {
 	r := &redial{}
-	for {
-		began := time.Now()
-		welcomed, err := a.attempt(ctx, h, r)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	p := a.party()
+	return p.keep(ctx, r, func(conn *carrier.Conn) (bool, error) {
+		c := &agentChannel{
+			channel: newChannel(conn), agent: a, party: p, handler: h, redial: r,
+			summons: make(chan struct{}, maxSummons), messages: make(chan struct{}, maxAppMessages),
 		}
-		if welcomed {
-			r.welcomed = true
-			if time.Since(began) >= stableAfter {
-				r.failures = 0
-			}
-		}
-		code := reachback.CodeOf(err)
-		if slices.Contains(final, code) || !r.welcomed && slices.Contains(finalAtFirst, code) {
-			return err
-		}
-		wait := r.next(code, time.Now())
-		a.log().Warn("control channel lost", "server", a.Server, "err", err, "retry_in", wait)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
+		defer context.AfterFunc(ctx, func() { c.end(reachback.Refuse(reachback.CodeClosed), true) })()
+		err := c.serve()
+		return c.welcomed, err
+	})
 }
 
-// redial is what Run remembers from one attempt to the next.
+// redial is what a party remembers from one attempt to the next.
 type redial struct {
 	welcomed bool
 	failures int
@@ -97,28 +69,6 @@ func (r *redial) next(code reachback.Code, now time.Time) time.Duration {
 		most = min(most, tryForMost)
 	}
 	return rand.N(most)
-}
-
-// attempt opens one control channel and serves it to its end.
-func (a *Agent) attempt(ctx context.Context, h Handler, r *redial) (welcomed bool, err error) {
-	cert := a.Identity.Certificate()
-	if cert == nil {
-		return false, reachback.Refuse(reachback.CodeCertificateMissing)
-	}
-	dctx, cancel := context.WithTimeoutCause(ctx, attemptWithin, reachback.Refuse(reachback.CodeBrokerUnreachable))
-	defer cancel()
-	conn, err := a.dialer().Upgrade(dctx, a.Server, carrier.PathControl, nil, cert, reachback.CodeBrokerUnreachable)
-	if err != nil {
-		return false, err
-	}
-	c := &agentChannel{
-		channel: newChannel(conn), agent: a, handler: h, redial: r,
-		summons: make(chan struct{}, maxSummons), messages: make(chan struct{}, maxAppMessages),
-	}
-	stop := context.AfterFunc(ctx, func() { c.end(reachback.Refuse(reachback.CodeClosed), true) })
-	defer stop()
-	err = c.serve()
-	return c.welcomed, err
 }
 
 // Send sends an application's message to the broker and returns the answer.

@@ -24,8 +24,8 @@ const (
 	authorityLife = 10 * 365 * 24 * time.Hour
 	serverLife    = 365 * 24 * time.Hour
 
-	// IdentityLife is how long a host's identity certificate is good. The
-	// host renews it when two thirds of that are over.
+	// IdentityLife is how long the identity certificate of a host or gateway
+	// is good. It is renewed when two thirds of that are over.
 	IdentityLife = 30 * 24 * time.Hour
 )
 
@@ -80,14 +80,18 @@ func template(name string, now time.Time, life time.Duration) (*x509.Certificate
 	}, nil
 }
 
-// identityCertificate certifies a host's key, in DER. Of the host's request
-// nothing but the key has any part in it.
-func (a *authority) identityCertificate(host string, key *ecdsa.PublicKey, now time.Time) ([]byte, error) {
-	tmpl, err := template(host, now, IdentityLife)
+// identityCertificate certifies the key of a host or gateway, in DER. Of its
+// request nothing but the key has any part in it.
+func (a *authority) identityCertificate(role Role, id string, key *ecdsa.PublicKey, now time.Time) ([]byte, error) {
+	tmpl, err := template(id, now, IdentityLife)
 	if err != nil {
 		return nil, err
 	}
-	tmpl.URIs = append(tmpl.URIs, identity.HostURI(host))
+	uri := identity.HostURI(id)
+	if role == RoleGateway {
+		uri = identity.GatewayURI(id)
+	}
+	tmpl.URIs = append(tmpl.URIs, uri)
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return x509.CreateCertificate(rand.Reader, tmpl, a.cert, key, a.key)
@@ -181,10 +185,21 @@ func parseCSR(der []byte) (*ecdsa.PublicKey, error) {
 	}
 	key, ok := csr.PublicKey.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, errors.New("the key is not on P-256")
+		return nil, errNotP256
 	}
 	if err := csr.CheckSignature(); err != nil {
 		return nil, err
 	}
 	return key, nil
+}
+
+var errNotP256 = errors.New("the key is not on P-256")
+
+// certificateKey is the thumbprint of a certificate's key.
+func certificateKey(c *x509.Certificate) (Thumbprint, error) {
+	key, ok := c.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		return Thumbprint{}, errNotP256
+	}
+	return thumbprint(key)
 }

@@ -17,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -95,7 +94,7 @@ func BenchmarkIdleChannel(b *testing.B) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(b, err)
 		go server.ServeTLS(l, "", "")
-		token, err := dir.NewRegistrationToken("pool", time.Hour, n)
+		token, _, err := bk.NewRegistrationToken(b.Context(), TokenOptions{Pool: "pool", Uses: n})
 		require.NoError(b, err)
 
 		heap, rss := memory()

@@ -149,24 +149,45 @@ func FuzzParseEnrol(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	old, err := NewIdentity()
+	if err != nil {
+		f.Fatal(err)
+	}
 	csr, err := id.csr()
 	if err != nil {
 		f.Fatal(err)
 	}
-	b, err := json.Marshal(&enrolRequest{Token: "rbr_1_2", CSR: csr, Name: "pc1", Pool: "p"})
+	proof, err := old.prove(csr)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b)
-	f.Add([]byte(`{"token":"x","csr":"MAA="}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, key, err := parseEnrol(b)
+	for _, r := range []enrolRequest{
+		{Token: "rbr_1_2", CSR: csr, Name: "pc1", Pool: "p"},
+		{Token: "rbr_1_2", CSR: csr, Role: RoleGateway, URL: "https://GW.example:443/", Old: proof},
+		{Token: "rbr_1_2", CSR: csr, Old: &keyProof{proof.Key, []byte{0x30, 0}}},
+	} {
+		b, err := json.Marshal(&r)
 		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"token":"x","csr":"MAA=","old":{}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := parseEnrol(b)
+		if err != nil {
+			require.NotEmpty(t, reachback.CodeOf(err))
 			return
 		}
-		require.NotNil(t, key)
-		require.True(t, r.Name == "" || validName(r.Name))
-		parseRegistrationToken(r.Token)
+		require.NotNil(t, e.key)
+		require.NotZero(t, e.Key)
+		require.True(t, e.Name == "" || validName(e.Name))
+		require.Equal(t, e.role == RoleGateway, e.URL != "")
+		if e.URL != "" {
+			again, ok := gatewayURL(e.URL)
+			require.True(t, ok)
+			require.Equal(t, e.URL, again)
+		}
 	})
 }
 
@@ -210,7 +231,7 @@ func FuzzParseIdentity(f *testing.F) {
 }
 
 func FuzzParseRegistrationToken(f *testing.F) {
-	token, _, err := newRegistration("p", MinRegistrationLife, 1, time.Unix(1_800_000_000, 0))
+	token, _, err := newRegistration(TokenOptions{Pool: "p"}, time.Unix(1_800_000_000, 0))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -235,7 +256,7 @@ func FuzzTakeEnrolled(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	cert, err := keys.hosts.identityCertificate("h1", &id.key.PublicKey, time.Now())
+	cert, err := keys.hosts.identityCertificate(RoleHost, "h1", &id.key.PublicKey, time.Now())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -247,13 +268,14 @@ func FuzzTakeEnrolled(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		agent := &Agent{Identity: &Identity{key: id.key}}
-		w, err := agent.takeEnrolled(bytes.NewReader(b))
+		p := &party{role: RoleHost, identity: &Identity{key: id.key}}
+		w, err := p.takeEnrolled(bytes.NewReader(b))
 		if err != nil {
-			require.Nil(t, agent.Identity.Certificate(), "what is refused is not kept")
+			require.Nil(t, p.identity.Certificate(), "what is refused is not kept")
 			return
 		}
 		require.NotEmpty(t, w.Host)
-		require.True(t, id.key.PublicKey.Equal(agent.Identity.Certificate().Leaf.PublicKey))
+		require.Empty(t, w.Gateway)
+		require.True(t, id.key.PublicKey.Equal(p.identity.Certificate().Leaf.PublicKey))
 	})
 }

@@ -3,9 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/netip"
@@ -24,17 +22,22 @@ const (
 
 // enrolRequest is the body of a request to enrol (SPEC.md, section 7).
 type enrolRequest struct {
-	Token string `json:"token"`
-	CSR   []byte `json:"csr"` // PKCS #10, DER
-	Name  string `json:"name,omitempty"`
-	Pool  string `json:"pool,omitempty"`
+	Token string    `json:"token"`
+	CSR   []byte    `json:"csr"` // PKCS #10, DER
+	Role  Role      `json:"role,omitempty"`
+	Name  string    `json:"name,omitempty"`
+	Pool  string    `json:"pool,omitempty"` // of a host
+	URL   string    `json:"url,omitempty"`  // of a gateway
+	Old   *keyProof `json:"old,omitempty"`
 }
 
 // enrolAnswer is the body of its answer. Code is name_taken or empty.
 type enrolAnswer struct {
-	Host        string         `json:"host"`
+	Host        string         `json:"host,omitempty"`
+	Gateway     string         `json:"gateway,omitempty"`
 	Name        string         `json:"name"`
-	Pool        string         `json:"pool"`
+	Pool        string         `json:"pool,omitempty"`
+	URL         string         `json:"url,omitempty"`
 	Certificate []byte         `json:"certificate"` // DER
 	Code        reachback.Code `json:"code,omitempty"`
 }
@@ -70,51 +73,96 @@ func (b *Broker) enrol(w http.ResponseWriter, r *http.Request) (*enrolAnswer, er
 	if err != nil {
 		return nil, reachback.Refuse(reachback.CodeBadRequest)
 	}
-	req, key, err := parseEnrol(body)
+	asked, err := parseEnrol(body)
 	if err != nil {
 		return nil, err
 	}
-	id, hash, ok := parseRegistrationToken(req.Token)
-	if !ok {
-		return nil, reachback.Refuse(reachback.CodeRegistrationInvalid)
+	var a *enrolAnswer
+	if asked.role == RoleGateway {
+		a, err = b.enrolGateway(r.Context(), asked)
+	} else {
+		a, err = b.enrolHost(r.Context(), asked)
 	}
-	thumb, err := thumbprint(key)
-	if err != nil {
-		return nil, reachback.Refuse(reachback.CodeCSRInvalid)
-	}
-	got, err := b.dir.Enrol(r.Context(), &EnrolRequest{Registration: id, Hash: hash, Key: thumb, Name: req.Name, Pool: req.Pool})
 	if err != nil {
 		return nil, err
-	}
-	cert, err := b.keys.hosts.identityCertificate(got.ID, key, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	a := &enrolAnswer{Host: got.ID, Name: got.Name, Pool: got.Pool, Certificate: cert}
-	if got.NameTaken {
-		a.Code = reachback.CodeNameTaken
 	}
 	b.counters.enrolled.Add(1)
-	b.log().Info("host enrolled", "host", a.Host, "name", a.Name, "pool", a.Pool, "registration", id, "remote", r.RemoteAddr, "code", a.Code)
+	b.log().Info(string(asked.role)+" enrolled", string(asked.role), a.Host+a.Gateway, "name", a.Name, "pool", a.Pool, "url", a.URL,
+		"registration", asked.Registration, "replaces_key", asked.OldKey != Thumbprint{}, "remote", r.RemoteAddr, "code", a.Code)
 	return a, nil
 }
 
-// parseEnrol decodes a request to enrol and checks everything that needs no
-// state. The signature, the costly part, comes last.
-func parseEnrol(body []byte) (*enrolRequest, *ecdsa.PublicKey, error) {
+func (b *Broker) enrolHost(ctx context.Context, asked *enrolment) (*enrolAnswer, error) {
+	got, err := b.dir.Enrol(ctx, &asked.EnrolRequest)
+	if err != nil {
+		return nil, err
+	}
+	a := &enrolAnswer{Host: got.ID, Name: got.Name, Pool: got.Pool}
+	if got.NameTaken {
+		a.Code = reachback.CodeNameTaken
+	}
+	a.Certificate, err = b.keys.hosts.identityCertificate(RoleHost, got.ID, asked.key, time.Now())
+	return a, err
+}
+
+func (b *Broker) enrolGateway(ctx context.Context, asked *enrolment) (*enrolAnswer, error) {
+	got, err := b.dir.EnrolGateway(ctx, &asked.EnrolRequest)
+	if err != nil {
+		return nil, err
+	}
+	a := &enrolAnswer{Gateway: got.ID, Name: got.Name, URL: got.URL}
+	a.Certificate, err = b.keys.hosts.identityCertificate(RoleGateway, got.ID, asked.key, time.Now())
+	return a, err
+}
+
+// An enrolment is a request to enrol of which everything has been checked that
+// needs no state.
+type enrolment struct {
+	EnrolRequest
+	role Role
+	key  *ecdsa.PublicKey // that of Key
+}
+
+// parseEnrol decodes a request to enrol and checks it. The signatures, the costly
+// part, come last.
+func parseEnrol(body []byte) (*enrolment, error) {
+	bad := reachback.Refuse(reachback.CodeBadRequest)
 	req := &enrolRequest{}
 	// This decoder refuses a key that stands twice.
-	if err := strict.Unmarshal(body, req); err != nil || req.Token == "" || len(req.CSR) == 0 {
-		return nil, nil, reachback.Refuse(reachback.CodeBadRequest)
+	if err := strict.Unmarshal(body, req); err != nil || req.Token == "" || len(req.CSR) == 0 || req.Name != "" && !validName(req.Name) {
+		return nil, bad
 	}
-	if req.Name != "" && !validName(req.Name) || req.Pool != "" && !idPattern.MatchString(req.Pool) {
-		return nil, nil, reachback.Refuse(reachback.CodeBadRequest)
+	e := &enrolment{role: req.Role}
+	e.Name, e.Pool = req.Name, req.Pool
+	switch req.Role {
+	case "", RoleHost:
+		e.role = RoleHost
+		if req.URL != "" || req.Pool != "" && !idPattern.MatchString(req.Pool) {
+			return nil, bad
+		}
+	case RoleGateway:
+		var ok bool
+		if e.URL, ok = gatewayURL(req.URL); !ok || req.Pool != "" {
+			return nil, bad
+		}
+	default:
+		return nil, bad
 	}
-	key, err := parseCSR(req.CSR)
+	var ok bool
+	if e.Registration, e.Hash, ok = parseRegistrationToken(req.Token); !ok {
+		return nil, reachback.Refuse(reachback.CodeRegistrationInvalid)
+	}
+	var err error
+	if e.key, err = parseCSR(req.CSR); err == nil {
+		e.Key, err = thumbprint(e.key)
+	}
+	if err == nil && req.Old != nil {
+		e.OldKey, err = req.Old.check(req.CSR)
+	}
 	if err != nil {
-		return nil, nil, reachback.Refuse(reachback.CodeCSRInvalid)
+		return nil, reachback.Refuse(reachback.CodeCSRInvalid)
 	}
-	return req, key, nil
+	return e, nil
 }
 
 // validName reports whether a host may be called so: what host names are made of.
@@ -134,31 +182,27 @@ func validName(name string) bool {
 
 // renew issues a host's next certificate, for the key that it was enrolled with.
 func (b *Broker) renew(ctx context.Context, host string, csr []byte) ([]byte, error) {
-	key, err := parseCSR(csr)
-	if err != nil {
-		return nil, reachback.Refuse(reachback.CodeCSRInvalid)
-	}
 	row, err := b.dir.Host(ctx, host)
 	if err != nil {
 		return nil, err
 	}
-	if thumb, err := thumbprint(key); err != nil || thumb != row.Key {
+	return b.renewFor(RoleHost, host, row.Key, csr)
+}
+
+// renewFor is renew, once the row with the key has been found.
+func (b *Broker) renewFor(role Role, id string, enrolled Thumbprint, csr []byte) ([]byte, error) {
+	key, err := parseCSR(csr)
+	if err != nil {
 		return nil, reachback.Refuse(reachback.CodeCSRInvalid)
 	}
-	cert, err := b.keys.hosts.identityCertificate(host, key, time.Now())
+	if thumb, err := thumbprint(key); err != nil || thumb != enrolled {
+		return nil, reachback.Refuse(reachback.CodeCSRInvalid)
+	}
+	cert, err := b.keys.hosts.identityCertificate(role, id, key, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	b.counters.renewed.Add(1)
-	b.log().Info("identity certificate renewed", "host", host)
+	b.log().Info("identity certificate renewed", string(role), id)
 	return cert, nil
-}
-
-// certificateKey is the thumbprint of a certificate's key.
-func certificateKey(c *x509.Certificate) (Thumbprint, error) {
-	key, ok := c.PublicKey.(*ecdsa.PublicKey)
-	if !ok {
-		return Thumbprint{}, errors.New("the key is not on P-256")
-	}
-	return thumbprint(key)
 }

@@ -39,8 +39,16 @@ func (w *world) post(body io.Reader) (int, []byte) {
 }
 
 func (w *world) token(pool string, life time.Duration, uses int) string {
-	token, err := w.dir.NewRegistrationToken(pool, life, uses)
+	token, _, err := w.broker.NewRegistrationToken(w.t.Context(), TokenOptions{Pool: pool, Life: life, Uses: uses})
 	require.NoError(w.t, err)
+	return token
+}
+
+// registered keeps a registration token in a directory that has no broker.
+func registered(t testing.TB, d Directory, o TokenOptions) string {
+	token, r, err := newRegistration(o, time.Now())
+	require.NoError(t, err)
+	require.NoError(t, d.NewRegistration(t.Context(), r))
 	return token
 }
 
@@ -295,24 +303,38 @@ func TestEnrolRefusesWhatIsNoRequest(t *testing.T) {
 }
 
 func TestRegistrationTokensHaveBounds(t *testing.T) {
-	d := &MemoryDirectory{}
+	b := &Broker{}
+	defer b.Close()
+	const day = 24 * time.Hour
 	for _, tt := range []struct {
 		name string
-		pool string
-		life time.Duration
-		uses int
+		o    TokenOptions
 		ok   bool
 	}{
-		{"shortest", "p", time.Hour, 1, true},
-		{"longest", "p", 27 * 24 * time.Hour, 1, true},
-		{"too short", "p", time.Hour - 1, 1, false},
-		{"too long", "p", 27*24*time.Hour + 1, 1, false},
-		{"no use", "p", time.Hour, 0, false},
-		{"no pool's name", "P!", time.Hour, 1, false},
+		{"nothing said", TokenOptions{}, true},
+		{"shortest", TokenOptions{Pool: "p", Life: time.Hour, Uses: 1}, true},
+		{"longest", TokenOptions{Pool: "p", Life: 27 * day, Uses: 1}, true},
+		{"too short", TokenOptions{Life: time.Hour - 1}, false},
+		{"too long", TokenOptions{Life: 27*day + 1}, false},
+		{"negative life", TokenOptions{Life: -day}, false},
+		{"negative uses", TokenOptions{Uses: -1}, false},
+		{"no pool's name", TokenOptions{Pool: "P!"}, false},
+		{"for gateways", TokenOptions{Role: RoleGateway}, true},
+		{"for gateways of a pool", TokenOptions{Role: RoleGateway, Pool: "p"}, false},
+		{"for nobody", TokenOptions{Role: "admin"}, false},
 	} {
-		token, err := d.NewRegistrationToken(tt.pool, tt.life, tt.uses)
-		require.Equal(t, tt.ok, err == nil, tt.name)
-		require.Equal(t, tt.ok, d.RegistrationUsable(token))
+		t.Run(tt.name, func(t *testing.T) {
+			token, r, err := b.NewRegistrationToken(t.Context(), tt.o)
+			if !tt.ok {
+				requireCode(t, reachback.CodeBadRequest, err)
+				return
+			}
+			require.NoError(t, err)
+			require.NoError(t, b.CheckRegistrationToken(t.Context(), token))
+			require.GreaterOrEqual(t, r.Uses, 1)
+			require.NotContains(t, string(r.Hash), token)
+		})
 	}
-	require.False(t, d.RegistrationUsable("rbr_x_y"))
+	requireCode(t, reachback.CodeRegistrationInvalid, b.CheckRegistrationToken(t.Context(), "rbr_x_y"))
+	requireCode(t, reachback.CodeRegistrationInvalid, b.CheckRegistrationToken(t.Context(), "x"))
 }

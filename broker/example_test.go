@@ -74,12 +74,12 @@ func ExampleBroker() {
 			return &broker.Message{Topic: m.Topic, Body: json.RawMessage(`"fine"`)}, nil
 		},
 	}
-	token, err := dir.NewRegistrationToken("desktops", time.Hour, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	token, _, err := b.NewRegistrationToken(ctx, broker.TokenOptions{Pool: "desktops"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	if _, err := agent.Enrol(ctx, broker.EnrolOptions{Token: token, Name: "pc1"}); err != nil {
 		log.Fatal(err)
 	}
@@ -108,12 +108,17 @@ func ExampleBroker() {
 }
 
 // A token for one host, good for a day.
-func ExampleMemoryDirectory_NewRegistrationToken() {
-	dir := &broker.MemoryDirectory{}
-	token, err := dir.NewRegistrationToken("desktops", 24*time.Hour, 1)
+func ExampleBroker_NewRegistrationToken() {
+	b := &broker.Broker{}
+	defer b.Close()
+	ctx := context.Background()
+	token, row, err := b.NewRegistrationToken(ctx, broker.TokenOptions{Pool: "desktops", Life: 24 * time.Hour, Uses: 1})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(token[:4], dir.RegistrationUsable(token), dir.RegistrationUsable(token+"x"))
-	// Output: rbr_ true false
+	fmt.Println(token[:4], row.Role, row.Pool, row.Uses)
+	fmt.Println(b.CheckRegistrationToken(ctx, token), "/", reachback.CodeOf(b.CheckRegistrationToken(ctx, token+"x")))
+	// Output:
+	// rbr_ host desktops 1
+	// <nil> / registration_invalid
 }

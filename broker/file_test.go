@@ -28,8 +28,7 @@ func openFile(t testing.TB, path string) *File {
 // enrolAt makes a host in the directory and returns it with its token.
 func enrolAt(t testing.TB, d *MemoryDirectory, pool, name string) (*Enrolled, string) {
 	t.Helper()
-	tok, err := d.NewRegistrationToken(pool, time.Hour, 2)
-	require.NoError(t, err)
+	tok := registered(t, d, TokenOptions{Pool: pool, Uses: 2})
 	id, hash, _ := parseRegistrationToken(tok)
 	e, err := d.Enrol(t.Context(), &EnrolRequest{Registration: id, Hash: hash, Key: Thumbprint([]byte(randomID(16))), Name: name})
 	require.NoError(t, err)
@@ -76,7 +75,6 @@ func TestF6_WhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.Greater(t, again.Epoch, at.Epoch, "epochs rise over restarts")
 	require.Equal(t, alice().ID(), again.AssignedTo)
-	require.True(t, d.RegistrationUsable(tok), "one use is left")
 	id, hash, _ := parseRegistrationToken(tok)
 	e := &EnrolRequest{Registration: id, Hash: hash, Key: Thumbprint{9}}
 	_, err = d.Enrol(t.Context(), e)
@@ -98,8 +96,7 @@ func TestFileIsHeldByOneProcess(t *testing.T) {
 	require.ErrorIs(t, err, durable.ErrLocked)
 	require.Contains(t, err.Error(), path)
 	require.NoError(t, f.Close())
-	_, err = f.Directory().NewRegistrationToken("p", time.Hour, 1)
-	require.ErrorIs(t, err, os.ErrClosed)
+	require.ErrorIs(t, f.Directory().NewRegistration(t.Context(), &Registration{ID: "r"}), os.ErrClosed)
 	openFile(t, path)
 }
 
@@ -150,8 +147,7 @@ func TestF8_AFullDiskRefusesTheChangeAndKeepsTheOldState(t *testing.T) {
 	id, hash, _ := parseRegistrationToken(tok)
 	_, err = d.Enrol(t.Context(), &EnrolRequest{Registration: id, Hash: hash, Key: Thumbprint{9}})
 	require.Error(t, err)
-	_, err = d.NewRegistrationToken("own", time.Hour, 1)
-	require.Error(t, err)
+	require.Error(t, d.NewRegistration(t.Context(), &Registration{ID: "r"}))
 	require.Error(t, d.RevokeHost(t.Context(), h.ID))
 	_, err = d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: newToken(t, d), Expires: time.Now().Add(time.Minute)})
 	require.Error(t, err, "a personal host is not assigned in memory alone")
@@ -249,9 +245,9 @@ func TestIdentityFile(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, i.Host())
 	require.Nil(t, i.Certificate())
-	der, err := newWorldKeys(t).hosts.identityCertificate("h1", &i.key.PublicKey, time.Now())
+	der, err := newWorldKeys(t).hosts.identityCertificate(RoleHost, "h1", &i.key.PublicKey, time.Now())
 	require.NoError(t, err)
-	require.NoError(t, i.store(der))
+	require.NoError(t, i.store(der, RoleHost))
 
 	again, err := OpenIdentity(path)
 	require.NoError(t, err)
@@ -260,7 +256,7 @@ func TestIdentityFile(t *testing.T) {
 	require.Equal(t, der, again.Certificate().Certificate[0])
 	other, err := NewIdentity()
 	require.NoError(t, err)
-	require.Error(t, other.store(der), "another's certificate")
+	require.Error(t, other.store(der, RoleHost), "another's certificate")
 
 	good := mustRead(t, path)
 	for _, bad := range [][]byte{{}, []byte("hello"), good[:len(good)/4], good[:len(good)*3/4], append(good, good...)} {

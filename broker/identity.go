@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/durable"
 	"github.com/reachback/reachback/internal/identity"
 )
@@ -22,16 +23,16 @@ import (
 // maxIdentity bounds an identity file.
 const maxIdentity = 64 << 10
 
-// An Identity is a host's key with its certificates, kept in one file: PEM, the
-// private key (PKCS #8) and, once enrolled, the identity certificate. It may be
-// used concurrently.
+// An Identity is the key of a host or gateway with its certificates, kept in one
+// file: PEM, the private key (PKCS #8) and, once enrolled, the identity
+// certificate. It may be used concurrently.
 type Identity struct {
 	path    string            // empty: in memory only
 	key     *ecdsa.PrivateKey // immutable
 	session *tls.Certificate  // immutable
 
 	mu   sync.Mutex
-	host string
+	who  identity.Subject
 	cert *tls.Certificate // replaced, never changed
 }
 
@@ -126,42 +127,54 @@ func parseIdentity(data []byte) (*Identity, error) {
 	return i, nil
 }
 
-// check parses a certificate and makes sure that it is for this key and a host.
-func (i *Identity) check(der []byte) (string, *tls.Certificate, error) {
+// check parses a certificate and makes sure that it is for this key, and for a
+// host or gateway.
+func (i *Identity) check(der []byte) (identity.Subject, *tls.Certificate, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return "", nil, fmt.Errorf("the certificate is damaged: %w", err)
+		return identity.Subject{}, nil, fmt.Errorf("the certificate is damaged: %w", err)
 	}
 	if !i.key.PublicKey.Equal(cert.PublicKey) {
-		return "", nil, errors.New("the certificate is for another key")
+		return identity.Subject{}, nil, errors.New("the certificate is for another key")
 	}
-	host, err := identity.HostID(cert)
+	who, err := identity.Of(cert)
 	if err != nil {
-		return "", nil, fmt.Errorf("the certificate is not a host's: %w", err)
+		return identity.Subject{}, nil, fmt.Errorf("the certificate is neither a host's nor a gateway's: %w", err)
 	}
-	return host, &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: i.key, Leaf: cert}, nil
+	return who, &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: i.key, Leaf: cert}, nil
 }
 
 func (i *Identity) use(der []byte) error {
-	host, cert, err := i.check(der)
+	who, cert, err := i.check(der)
 	if err != nil {
 		return err
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.host, i.cert = host, cert
+	i.who, i.cert = who, cert
 	return nil
 }
 
-// store keeps a new certificate, in the file first.
-func (i *Identity) store(der []byte) error {
-	if _, _, err := i.check(der); err != nil {
+// store keeps a new certificate of that role, in the file first.
+func (i *Identity) store(der []byte, role Role) error {
+	who, _, err := i.check(der)
+	if err == nil && roleOf(who) != role {
+		err = fmt.Errorf("the certificate is a %s's: %w", roleOf(who), reachback.Refuse(reachback.CodeWrongRole))
+	}
+	if err != nil {
 		return fmt.Errorf("broker: identity: %w", err)
 	}
 	if err := i.write(der); err != nil {
 		return err
 	}
 	return i.use(der)
+}
+
+func roleOf(who identity.Subject) Role {
+	if who.Gateway {
+		return RoleGateway
+	}
+	return RoleHost
 }
 
 func (i *Identity) write(cert []byte) error {
@@ -187,11 +200,19 @@ func (i *Identity) pem(cert []byte) []byte {
 	return data
 }
 
-// Host returns the id, "" before enrolment.
-func (i *Identity) Host() string {
+// Host returns the id of the host, "" before enrolment and of a gateway.
+func (i *Identity) Host() string { return i.id(RoleHost) }
+
+// Gateway returns the id of the gateway, "" before enrolment and of a host.
+func (i *Identity) Gateway() string { return i.id(RoleGateway) }
+
+func (i *Identity) id(role Role) string {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.host
+	if roleOf(i.who) != role {
+		return ""
+	}
+	return i.who.ID
 }
 
 // Certificate is the identity certificate as of now, nil before enrolment. It is

@@ -37,9 +37,7 @@ func newPlace(t *testing.T, pool SeedPool, hosts ...string) *place {
 }
 
 func (p *place) enrol(name string) {
-	token, err := p.dir.NewRegistrationToken("pool", time.Hour, 1)
-	require.NoError(p.t, err)
-	id, hash, ok := parseRegistrationToken(token)
+	id, hash, ok := parseRegistrationToken(registered(p.t, p.dir, TokenOptions{Pool: "pool"}))
 	require.True(p.t, ok)
 	h, err := p.dir.Enrol(p.t.Context(), &EnrolRequest{Registration: id, Hash: hash, Key: Thumbprint([]byte(randomID(16))), Name: name})
 	require.NoError(p.t, err)

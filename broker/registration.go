@@ -1,11 +1,11 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -26,20 +26,69 @@ const (
 	expiredFor = 7 * 24 * time.Hour
 )
 
+// TokenOptions say what a registration token is for.
+type TokenOptions struct {
+	Role   Role          // of whom it makes; empty: hosts
+	Tenant string        // of the hosts
+	Pool   string        // of the hosts; empty: the one that they ask for
+	Life   time.Duration // an hour to 27 days; zero: a day
+	Uses   int           // how many it makes; zero: one
+}
+
+// NewRegistrationToken makes a token with which hosts or gateways enrol, and
+// returns it with its row; nobody can ask for it again. What cannot be is refused
+// with bad_request.
+func (b *Broker) NewRegistrationToken(ctx context.Context, o TokenOptions) (token string, r *Registration, err error) {
+	b.start()
+	token, r, err = newRegistration(o, time.Now())
+	if err != nil {
+		return "", nil, err
+	}
+	if err := b.dir.NewRegistration(ctx, r); err != nil {
+		return "", nil, err
+	}
+	b.log().Info("registration token issued", "registration", r.ID, "role", r.Role, "tenant", r.Tenant, "pool", r.Pool, "expires", r.Expires, "uses", r.Uses)
+	return token, r, nil
+}
+
+// CheckRegistrationToken refuses a token with which nobody could enrol now, as the
+// enrolment itself would.
+func (b *Broker) CheckRegistrationToken(ctx context.Context, token string) error {
+	b.start()
+	id, hash, ok := parseRegistrationToken(token)
+	if !ok {
+		return reachback.Refuse(reachback.CodeRegistrationInvalid)
+	}
+	_, err := b.dir.Registration(ctx, id, hash)
+	return err
+}
+
 // newRegistration draws a registration token. It is the prefix, an id, which is
 // no secret, and 256 random bits.
-func newRegistration(pool string, life time.Duration, uses int, now time.Time) (string, *Registration, error) {
+func newRegistration(o TokenOptions, now time.Time) (string, *Registration, error) {
+	life, uses := cmp.Or(o.Life, 24*time.Hour), cmp.Or(o.Uses, 1)
+	problem := ""
 	switch {
+	case o.Role != "" && o.Role != RoleHost && o.Role != RoleGateway:
+		problem = fmt.Sprintf("nobody has the role %q", o.Role)
+	case o.Role == RoleGateway && (o.Pool != "" || o.Tenant != ""):
+		problem = "a gateway serves every pool and tenant"
 	case life < MinRegistrationLife || life > MaxRegistrationLife:
-		return "", nil, fmt.Errorf("broker: a registration token lives from %v to %v, not %v", MinRegistrationLife, MaxRegistrationLife, life)
+		problem = fmt.Sprintf("it lives from %v to %v, not %v", MinRegistrationLife, MaxRegistrationLife, life)
 	case uses < 1:
-		return "", nil, errors.New("broker: a registration token needs a use")
-	case pool != "" && !idPattern.MatchString(pool):
-		return "", nil, fmt.Errorf("broker: %q is not the name of a host pool", pool)
+		problem = "it needs a use"
+	case o.Pool != "" && !idPattern.MatchString(o.Pool):
+		problem = fmt.Sprintf("%q is not the name of a host pool", o.Pool)
+	}
+	if problem != "" {
+		return "", nil, fmt.Errorf("broker: registration token: %s: %w", problem, reachback.Refuse(reachback.CodeBadRequest))
 	}
 	secret := rand.Text() + rand.Text()
 	hash := sha256.Sum256([]byte(secret))
-	r := &Registration{ID: randomID(8), Hash: hash[:], Pool: pool, Expires: now.Add(life).UTC(), Uses: uses}
+	r := &Registration{
+		ID: randomID(8), Hash: hash[:], Role: cmp.Or(o.Role, RoleHost), Tenant: o.Tenant, Pool: o.Pool,
+		Expires: now.Add(life).UTC(), Uses: uses,
+	}
 	return registrationPrefix + r.ID + "_" + secret, r, nil
 }
 
@@ -47,26 +96,6 @@ func parseRegistrationToken(t string) (id string, hash [32]byte, ok bool) {
 	rest, ok := strings.CutPrefix(t, registrationPrefix)
 	id, secret, sep := strings.Cut(rest, "_")
 	return id, sha256.Sum256([]byte(secret)), ok && sep && len(id) <= 64 && len(secret) <= 256
-}
-
-// NewRegistrationToken makes a token with which hosts enrol into a pool, or, where
-// pool is empty, into the one that they ask for, and returns it; nobody can ask
-// for it again. Life is from an hour to 27 days, uses at least one.
-func (d *MemoryDirectory) NewRegistrationToken(pool string, life time.Duration, uses int) (string, error) {
-	token, r, err := newRegistration(pool, life, uses, time.Now())
-	if err != nil {
-		return "", err
-	}
-	return token, d.NewRegistration(context.Background(), r)
-}
-
-// RegistrationUsable reports whether a host could enrol with the token now.
-func (d *MemoryDirectory) RegistrationUsable(token string) bool {
-	id, hash, ok := parseRegistrationToken(token)
-	now := d.begin()
-	defer d.mu.Unlock()
-	r, err := d.registration(id, hash, now)
-	return ok && err == nil && r.Uses > 0
 }
 
 // registration returns the row of a registration token that was shown. The

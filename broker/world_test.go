@@ -220,12 +220,10 @@ func (h *host) ended(session string) reachback.Code {
 
 // enrol makes a host that is not running yet.
 func (w *world) enrol(name, pool string) *host {
-	token, err := w.dir.NewRegistrationToken(pool, time.Hour, 1)
-	require.NoError(w.t, err)
 	id, err := NewIdentity()
 	require.NoError(w.t, err)
 	h := w.host(id)
-	got, err := h.agent.Enrol(w.t.Context(), EnrolOptions{Token: token, Name: name, Pool: pool})
+	got, err := h.agent.Enrol(w.t.Context(), EnrolOptions{Token: w.token(pool, time.Hour, 1), Name: name, Pool: pool})
 	require.NoError(w.t, err)
 	h.id = got.Host
 	return h

@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
@@ -57,7 +56,7 @@ func Example() {
 	// The host. It listens on no port.
 	identity, err := broker.NewIdentity()
 	check(err)
-	registration, err := directory.NewRegistrationToken("desktops", time.Hour, 1)
+	registration, _, err := b.NewRegistrationToken(ctx, broker.TokenOptions{Pool: "desktops"})
 	check(err)
 	agent := &broker.Agent{Server: url, Identity: identity, TLS: dialer.TLS}
 	_, err = agent.Enrol(ctx, broker.EnrolOptions{Token: registration, Name: "host-1", Pool: "desktops"})

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
@@ -55,7 +54,7 @@ func startLab() *lab {
 	l.dialer = &relay.Dialer{TLS: &tls.Config{RootCAs: roots}}
 	identity, err := broker.NewIdentity()
 	check(err)
-	registration, err := directory.NewRegistrationToken("desktops", time.Hour, 1)
+	registration, _, err := l.broker.NewRegistrationToken(context.Background(), broker.TokenOptions{Pool: "desktops"})
 	check(err)
 	l.agent = &broker.Agent{Server: url, Identity: identity, TLS: l.dialer.TLS}
 	_, err = l.agent.Enrol(context.Background(), broker.EnrolOptions{Token: registration, Name: "host-1", Pool: "desktops"})

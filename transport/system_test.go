@@ -79,7 +79,7 @@ func (s *system) host(name string, serve func(*transport.Conn)) {
 	s.t.Helper()
 	identity, err := broker.NewIdentity()
 	require.NoError(s.t, err)
-	token, err := s.dir.NewRegistrationToken("desktops", time.Hour, 1)
+	token, _, err := s.broker.NewRegistrationToken(s.t.Context(), broker.TokenOptions{Pool: "desktops"})
 	require.NoError(s.t, err)
 	agent := &broker.Agent{Server: s.url, Identity: identity, TLS: s.tls, NetDial: s.sockets.dial}
 	_, err = agent.Enrol(s.t.Context(), broker.EnrolOptions{Token: token, Name: name})

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -94,7 +93,7 @@ func (w *world) relayDialer() *relay.Dialer {
 func (w *world) config() *ListenConfig {
 	id, err := broker.NewIdentity()
 	require.NoError(w.t, err)
-	registration, err := w.dir.NewRegistrationToken("desktops", time.Hour, 1)
+	registration, _, err := w.broker.NewRegistrationToken(w.t.Context(), broker.TokenOptions{Pool: "desktops"})
 	require.NoError(w.t, err)
 	agent := &broker.Agent{Server: gateway, Identity: id, TLS: w.tls, NetDial: w.net.Dial}
 	_, err = agent.Enrol(w.t.Context(), broker.EnrolOptions{Token: registration})

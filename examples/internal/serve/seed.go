@@ -96,10 +96,11 @@ func (s *Server) issueTokens(dir string, seed *broker.Seed) (*devidp.Issuer, err
 // dir. The state has only its hash, so the file is the only copy.
 func (s *Server) registrationToken(dir string) error {
 	old, err := os.ReadFile(filepath.Join(dir, tokenFile))
-	if err == nil && s.state.Directory().RegistrationUsable(strings.TrimSpace(string(old))) {
+	ctx := context.Background()
+	if err == nil && s.Broker.CheckRegistrationToken(ctx, strings.TrimSpace(string(old))) == nil {
 		return nil
 	}
-	token, err := s.state.Directory().NewRegistrationToken("", tokenLife, tokenUses)
+	token, _, err := s.Broker.NewRegistrationToken(ctx, broker.TokenOptions{Life: tokenLife, Uses: tokenUses})
 	if err != nil {
 		return err
 	}

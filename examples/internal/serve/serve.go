@@ -90,9 +90,6 @@ func Open(cfg *Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.registrationToken(cfg.Dir); err != nil {
-		return nil, err
-	}
 	cert, err := s.certificate(cfg, public.Hostname(), instance.Hostname())
 	if err != nil {
 		return nil, err
@@ -103,6 +100,9 @@ func Open(cfg *Config) (_ *Server, err error) {
 		Verifier:  issuer,
 		Gateways:  []string{instance.String()},
 		Logger:    cfg.Logger.With("part", "broker"),
+	}
+	if err := s.registrationToken(cfg.Dir); err != nil {
+		return nil, err
 	}
 	s.Gateway = &relay.Relay{Orchestrator: s.Broker, URL: instance.String(), Logger: cfg.Logger.With("part", "gateway")}
 	mux := http.NewServeMux()
@@ -172,6 +172,9 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) release() {
 	if s.listener != nil {
 		s.listener.Close()
+	}
+	if s.Broker != nil {
+		s.Broker.Close()
 	}
 	if s.state != nil {
 		s.state.Close()
