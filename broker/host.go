@@ -86,13 +86,14 @@ const (
 // A Registration is a registration token as it is kept: of its secret part only
 // the hash.
 type Registration struct {
-	ID      string    `json:"id"`
-	Hash    []byte    `json:"hash,omitempty"` // SHA-256 of the secret
-	Role    Role      `json:"role,omitempty"` // empty: host
-	Tenant  string    `json:"tenant,omitempty"`
-	Pool    string    `json:"pool,omitempty"` // of hosts; empty: the one that they ask for
-	Expires time.Time `json:"expires"`
-	Uses    int       `json:"uses"` // how often it may still be used
+	ID        string    `json:"id"`
+	Hash      []byte    `json:"hash,omitempty"` // SHA-256 of the secret. A directory takes it and does not give it back
+	Role      Role      `json:"role,omitempty"` // empty: host
+	Tenant    string    `json:"tenant,omitempty"`
+	Pool      string    `json:"pool,omitempty"` // of hosts; empty: the one that they ask for
+	Expires   time.Time `json:"expires"`
+	Uses      int       `json:"uses"`                // how often it may still be used
+	CreatedAt time.Time `json:"created_at,omitzero"` // by the directory
 }
 
 // An EnrolRequest asks for a host or a gateway.

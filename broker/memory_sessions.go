@@ -13,18 +13,6 @@ import (
 	"github.com/reachback/reachback/relay"
 )
 
-const (
-	// joinWithin is how long a reserved slot waits for its connection.
-	joinWithin = 30 * time.Second
-	// rawRepeats is how long after its first use a raw token may be used again.
-	rawRepeats = 60 * time.Second
-
-	defaultLinger = 5 * time.Minute
-	keepEnded     = 15 * time.Minute
-	keepLost      = time.Hour
-	keepKilled    = 24 * time.Hour
-)
-
 // session is the row of a [Session].
 type session struct {
 	Session
@@ -32,20 +20,6 @@ type session struct {
 	joined bool            // since it was last pending
 	next   entry           // what happens if State stays as it is
 }
-
-// desktop is what a user has on a host: a user session. It counts while one of
-// its sessions is pending or active, and lingers after.
-type desktop struct {
-	key    desktopKey
-	host   *hostState
-	live   map[string]*session
-	used   time.Time // last reservation
-	linger time.Time // counts until then
-	end    entry     // of that
-}
-
-// desktopKey names a user in a pool.
-type desktopKey struct{ tenant, pool, user string }
 
 type spending struct {
 	call    string
@@ -77,56 +51,71 @@ func (d *MemoryDirectory) spend(s *Reservation, now time.Time) error {
 		return nil
 	case use.call == s.Call:
 		return nil
-	case use.raw && s.Raw && use.address == s.Address && now.Sub(use.first) < rawRepeats:
+	case use.raw && s.Raw && use.address == s.Address && now.Sub(use.first) < RawRepeats:
 		return nil
 	}
 	return reachback.Refuse(reachback.CodeTokenReplayed)
 }
 
-// move is the one place where a session's state changes (see [SessionState]).
-func (d *MemoryDirectory) move(s *session, to SessionState, now time.Time) {
-	if s.State == SessionKilled {
-		return
-	}
+// move is the one place where a session's state changes (see [SessionState]). It
+// reports whether it has.
+func (d *MemoryDirectory) move(s *session, to SessionState, now time.Time) bool {
 	from := s.State
-	s.State = to
-	switch to {
-	case SessionPending, SessionActive:
-		if to == SessionActive {
-			s.joined = true
-			d.agenda.drop(&s.next)
-		} else {
-			s.joined = false
-			s.next.do = func(then time.Time) { d.move(s, SessionEnded, then) }
-			d.agenda.set(&s.next, now.Add(joinWithin))
-		}
+	if from == SessionKilled || from == to && to != SessionPending {
+		return false
+	}
+	if from != to {
+		s.State, s.Changed = to, now
+	}
+	if to == SessionPending || to == SessionActive {
 		u := d.desktop(s)
 		u.live[s.ID] = s
-		return
-	case SessionLost:
-		d.keep(s, now.Add(keepLost))
-	case SessionEnded:
-		d.keep(s, now.Add(keepEnded))
-	case SessionKilled:
-		d.keep(s, now.Add(keepKilled))
+		if u.last == s {
+			u.last = nil
+		}
+		s.joined = to == SessionActive
+		if s.joined {
+			d.agenda.drop(&s.next)
+		} else {
+			s.next.do = func(then time.Time) { d.move(s, SessionEnded, then) }
+			d.agenda.set(&s.next, now.Add(JoinWithin))
+		}
+		return from != to
 	}
 	clear(s.calls)
-	if from != SessionPending && from != SessionActive {
-		return
+	d.keep(s, now)
+	if from == SessionPending || from == SessionActive {
+		u := d.desktop(s)
+		delete(u.live, s.ID)
+		if s.joined && to != SessionLost {
+			d.linger(u, s, now)
+		}
+		d.settle(u, now)
 	}
-	u := d.desktop(s)
-	delete(u.live, s.ID)
-	if s.joined && to != SessionLost {
-		u.linger = now.Add(cmp.Or(d.Linger, defaultLinger))
-		d.agenda.set(&u.end, u.linger)
-	}
-	d.settle(u, now)
+	return true
 }
 
-// keep has a session that is over forgotten at a time.
-func (d *MemoryDirectory) keep(s *session, until time.Time) {
+// keep has a session that is over forgotten in due time, unless it stands for a
+// user session.
+func (d *MemoryDirectory) keep(s *session, now time.Time) {
+	if u := d.host(s.Host).desktops[s.User.ID()]; u == nil || u.last != s {
+		d.keepFor(s, keepFor(s.State), now)
+	}
+}
+
+func (d *MemoryDirectory) keepFor(s *session, long time.Duration, now time.Time) {
 	s.next.do = func(time.Time) { d.forget(s) }
-	d.agenda.set(&s.next, until)
+	d.agenda.set(&s.next, now.Add(long))
+}
+
+func keepFor(s SessionState) time.Duration {
+	switch s {
+	case SessionLost:
+		return KeepLost
+	case SessionKilled:
+		return KeepKilled
+	}
+	return KeepEnded
 }
 
 func (d *MemoryDirectory) forget(s *session) {
@@ -136,45 +125,9 @@ func (d *MemoryDirectory) forget(s *session) {
 	}
 }
 
-// desktop returns the user session that s belongs to, and begins one.
-func (d *MemoryDirectory) desktop(s *session) *desktop {
-	key := desktopKey{s.User.Tenant, s.Resource.Pool, s.User.ID()}
-	h := d.host(s.Host)
-	u := h.desktops[key.user]
-	if u == nil {
-		u = &desktop{key: key, host: h, live: make(map[string]*session)}
-		u.end.do = func(then time.Time) { d.settle(u, then) }
-		h.desktops[key.user] = u
-		if d.desktops[key] == nil {
-			d.desktops[key] = make(map[string]*desktop)
-		}
-		d.desktops[key][h.id] = u
-	}
-	return u
-}
-
-// settle removes the user session when it counts no more.
-func (d *MemoryDirectory) settle(u *desktop, now time.Time) {
-	if len(u.live) > 0 || now.Before(u.linger) || u.host.desktops[u.key.user] != u {
-		return
-	}
-	d.agenda.drop(&u.end)
-	delete(u.host.desktops, u.key.user)
-	delete(d.desktops[u.key], u.host.id)
-	if len(d.desktops[u.key]) == 0 {
-		delete(d.desktops, u.key)
-	}
-}
-
-// vacate ends everything on a host, its user sessions too.
-func (d *MemoryDirectory) vacate(h *hostState, to SessionState, now time.Time) {
-	for _, u := range h.desktops {
-		for _, s := range u.live {
-			d.move(s, to, now)
-		}
-		u.linger = now
-		d.settle(u, now)
-	}
+func (s *session) copy() *Session {
+	c := s.Session
+	return &c
 }
 
 // Release implements [Sessions].
@@ -213,47 +166,6 @@ func (d *MemoryDirectory) Left(_ context.Context, id, call string) error {
 	return nil
 }
 
-// HostReport implements [Presence].
-func (d *MemoryDirectory) HostReport(_ context.Context, host string, epoch uint64, full bool, reports []SessionReport) (*ReportAnswer, error) {
-	now := d.begin()
-	defer d.mu.Unlock()
-	a := &ReportAnswer{}
-	h := d.hosts[host]
-	if h == nil || h.epoch != epoch || !h.up {
-		return a, nil // a ghost's
-	}
-	listed := make(map[string]bool, len(reports))
-	for _, r := range reports {
-		s := d.sessions[r.Session]
-		if s == nil || s.Host != host {
-			a.Unknown++
-			continue
-		}
-		listed[s.ID] = true
-		switch {
-		case s.State == SessionKilled:
-			if r.State == ReportActive {
-				a.Kills = append(a.Kills, Kill{Kill: relay.Kill{Session: s.ID, Code: reachback.CodeKilled}, On: host})
-			}
-		case r.State == ReportActive && s.State != SessionActive:
-			d.move(s, SessionActive, now)
-		case r.State == ReportEnded && s.State != SessionEnded:
-			d.move(s, SessionEnded, now)
-		}
-	}
-	if full {
-		for _, u := range h.desktops {
-			for _, s := range u.live {
-				// The host may not have heard of what this channel summoned it for.
-				if s.Epoch < epoch && !listed[s.ID] {
-					d.move(s, SessionEnded, now)
-				}
-			}
-		}
-	}
-	return a, nil
-}
-
 // Kill implements [Sessions].
 func (d *MemoryDirectory) Kill(_ context.Context, id string, c reachback.Code) error {
 	now := d.begin()
@@ -262,15 +174,41 @@ func (d *MemoryDirectory) Kill(_ context.Context, id string, c reachback.Code) e
 	if s == nil {
 		return reachback.Refuse(reachback.CodeNotFound)
 	}
-	if s.State == SessionKilled {
+	if !d.move(s, SessionKilled, now) {
 		return nil
 	}
-	d.move(s, SessionKilled, now)
 	d.revision++
 	k := Kill{Kill: relay.Kill{Revision: d.revision, Session: id, Code: c}, On: s.Host}
 	d.kills = append(d.kills, k)
-	d.agenda.add(now.Add(keepKilled), func(time.Time) {
+	d.agenda.add(now.Add(KeepKilled), func(time.Time) {
 		d.kills = slices.DeleteFunc(d.kills, func(o Kill) bool { return o.Revision == k.Revision })
 	})
 	return nil
+}
+
+// Session implements [Sessions].
+func (d *MemoryDirectory) Session(_ context.Context, id string) (*Session, error) {
+	d.begin()
+	defer d.mu.Unlock()
+	if s := d.sessions[id]; s != nil {
+		return s.copy(), nil
+	}
+	return nil, reachback.Refuse(reachback.CodeNotFound)
+}
+
+// ListSessions implements [Sessions].
+func (d *MemoryDirectory) ListSessions(_ context.Context, q *SessionQuery) ([]Session, error) {
+	d.begin()
+	defer d.mu.Unlock()
+	var found []Session
+	for _, s := range d.sessions {
+		live := s.State == SessionPending || s.State == SessionActive
+		if s.User.Tenant == q.Tenant && (q.User == "" || s.User.Subject == q.User) && (q.Host == "" || s.Host == q.Host) && (live || !q.Live) {
+			found = append(found, s.Session)
+		}
+	}
+	slices.SortFunc(found, func(a, b Session) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
+	})
+	return found[:min(len(found), page(q.Limit))], nil
 }

@@ -32,7 +32,7 @@ func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, 
 			if s.State != SessionActive {
 				d.move(s, SessionPending, now)
 			}
-			s.Epoch = d.hosts[s.Host].epoch
+			s.Epoch, s.HostKey = d.hosts[s.Host].epoch, d.saved.Hosts[s.Host].Key
 			return s.copy(), nil
 		}
 	}
@@ -43,7 +43,7 @@ func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, 
 	row := d.saved.Hosts[h.id]
 	s := &session{calls: make(map[string]bool), Session: Session{
 		ID: randomID(16), User: r.User, Resource: res.Resource, Policy: res.pool.policy, Host: h.id, HostKey: row.Key,
-		Epoch: h.epoch, Token: r.Token, Raw: r.Raw, CorrelationID: r.CorrelationID,
+		Epoch: h.epoch, Token: r.Token, Raw: r.Raw, CorrelationID: r.CorrelationID, Created: now, Changed: now,
 	}}
 	d.sessions[s.ID] = s
 	d.tokens[s.Token] = s
@@ -52,15 +52,10 @@ func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, 
 	return s.copy(), nil
 }
 
-func (s *session) copy() *Session {
-	c := s.Session
-	return &c
-}
-
 // place finds the host for a user and a resource.
 func (d *MemoryDirectory) place(r *Reservation, res *resource, now time.Time) (*hostState, error) {
 	key := desktopKey{r.User.Tenant, res.Resource.Pool, r.User.ID()}
-	if h := d.existing(key, r.Exclude, now); h != nil {
+	if h := d.existing(key, res.pool, r.Exclude, now); h != nil {
 		return h, nil
 	}
 	if res.pool.Kind == PoolPersonal {
@@ -77,11 +72,13 @@ func (d *MemoryDirectory) reachable(id string, exclude []string, now time.Time) 
 }
 
 // existing returns the host of a user session that the user has in the pool, the
-// last used first. Its limit does not matter, because it is counted already.
-func (d *MemoryDirectory) existing(key desktopKey, exclude []string, now time.Time) *hostState {
+// last used first. Its limit does not matter, because it is counted already. One on
+// a personal host that is not the user's any more is not looked at: by now it may
+// be another's.
+func (d *MemoryDirectory) existing(key desktopKey, p *pool, exclude []string, now time.Time) *hostState {
 	var found *desktop
 	for id, u := range d.desktops[key] {
-		if !d.reachable(id, exclude, now) {
+		if !d.reachable(id, exclude, now) || p.Kind == PoolPersonal && d.saved.Hosts[id].AssignedTo != key.user {
 			continue
 		}
 		if found == nil || u.used.After(found.used) || u.used.Equal(found.used) && id < found.host.id {
@@ -98,11 +95,11 @@ func (d *MemoryDirectory) existing(key desktopKey, exclude []string, now time.Ti
 func (d *MemoryDirectory) candidates(key desktopKey, exclude []string, now time.Time) iter.Seq2[*Host, *hostState] {
 	return func(yield func(*Host, *hostState) bool) {
 		for id, h := range d.hosts {
-			if !h.up || h.draining || !d.reachable(id, exclude, now) {
+			if h.draining || !h.isFit() || !d.reachable(id, exclude, now) {
 				continue
 			}
 			row := d.saved.Hosts[id]
-			if row != nil && row.Pool == key.pool && row.Tenant == key.tenant && row.Approved && !row.Revoked && !yield(row, h) {
+			if row.Pool == key.pool && row.Tenant == key.tenant && row.Approved && !row.Drain && !yield(row, h) {
 				return
 			}
 		}
@@ -128,10 +125,8 @@ func (d *MemoryDirectory) personal(key desktopKey, exclude []string, now time.Ti
 			free = row
 		}
 	}
-	for _, row := range d.saved.Hosts {
-		if row.AssignedTo == key.user && row.Pool == key.pool && row.Tenant == key.tenant && !row.Revoked {
-			return nil, reachback.Refuse(reachback.CodeNoHost) // his is away
-		}
+	if d.assignedHost(key.tenant, key.pool, key.user) != nil {
+		return nil, reachback.Refuse(reachback.CodeNoHost) // his is away
 	}
 	if free == nil {
 		return nil, none(usable)

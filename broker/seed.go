@@ -2,8 +2,10 @@ package broker
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +47,31 @@ type SeedPool struct {
 	// connection has ended, because the desktop goes on, on hosts that cannot
 	// tell when it is over. Zero means five minutes, and 30 days are the most.
 	Linger int `json:"linger"`
+}
+
+// clone returns a copy that shares nothing with s.
+func (s *Seed) clone() *Seed {
+	c := *s
+	c.Users, c.Pools, c.Resources = slices.Clone(s.Users), slices.Clone(s.Pools), slices.Clone(s.Resources)
+	for i := range c.Pools {
+		c.Pools[i] = c.Pools[i].clone()
+	}
+	for i := range c.Resources {
+		c.Resources[i] = c.Resources[i].clone()
+	}
+	return &c
+}
+
+func (p *SeedPool) clone() SeedPool {
+	c := *p
+	c.Policy.Networks, c.RDP = slices.Clone(p.Policy.Networks), maps.Clone(p.RDP)
+	return c
+}
+
+func (r *SeedResource) clone() SeedResource {
+	c := *r
+	c.Assign = slices.Clone(r.Assign)
+	return c
 }
 
 // Balance says which of several fit hosts a user gets.
