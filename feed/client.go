@@ -110,18 +110,18 @@ func checkToken(token string) error {
 	return nil
 }
 
-// A session is a run of requests with one token.
+// A session is a run of requests with one token, or none.
 type session struct {
 	base  *url.URL
-	token string
+	token string // empty: none
 	http  http.Client
 	close func() // ends idle connections that are the session's own
 }
 
 func (c *Client) open(ctx context.Context) (*session, error) {
-	base, err := baseURL(c.URL)
+	s, err := c.dial()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeBadRequest), err)
+		return nil, err
 	}
 	if c.Token == nil {
 		return nil, reachback.Refuse(reachback.CodeTokenMissing)
@@ -133,7 +133,17 @@ func (c *Client) open(ctx context.Context) (*session, error) {
 	if err := checkToken(token); err != nil {
 		return nil, fmt.Errorf("feed: token: %w", err)
 	}
-	s := &session{base: base, token: token, close: func() {}}
+	s.token = token
+	return s, nil
+}
+
+// dial returns a session without a token. It asks nobody.
+func (c *Client) dial() (*session, error) {
+	base, err := baseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeBadRequest), err)
+	}
+	s := &session{base: base, close: func() {}}
 	s.http.Timeout = requestTimeout
 	s.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if c.HTTP != nil {
@@ -179,7 +189,9 @@ func (s *session) do(ctx context.Context, method string, u *url.URL, h http.Head
 		return nil, err
 	}
 	req.Header = h
-	req.Header.Set("Authorization", "Bearer "+s.token)
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
 	req.Header.Set("User-Agent", "reachback/1")
 	resp, err := s.http.Do(req)
 	if err != nil {

@@ -37,14 +37,16 @@ type Handler struct {
 	// with it. Required: the Host field of a request is anybody's to write.
 	URL string
 	// Name is the workspace's, as users see it. Empty means "Workspace".
-	Name   string
+	Name string
+	// SignIn says where users sign in. Nil: the feed does not tell.
+	SignIn *SignIn
 	Logger *slog.Logger // nil is silent
 
 	refusals limit.Failures // by address: of a flood no more is recorded
 }
 
-// ServeHTTP serves /feed and what is below it, /reachback/v1/connect and
-// /reachback/v1/keys.
+// ServeHTTP serves /feed and what is below it, and of /reachback/v1/ connect, keys
+// and signin.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// net/http takes the deadline back when this request has its answer.
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
@@ -85,6 +87,8 @@ func (x *exchange) serve() (err error) {
 		return x.connect()
 	case path == carrier.PathKeys:
 		return x.keys()
+	case path == pathSignIn:
+		return x.signIn()
 	case path == pathFeed:
 		return x.workspace()
 	case isFile:
