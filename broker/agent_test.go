@@ -161,7 +161,6 @@ func TestRenewalIsForTheHostsOwnKey(t *testing.T) {
 
 func TestAgentReportsInFullAndThenChanges(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.dir.Linger = time.Nanosecond
 		h := w.up("pc1", "desktops")
 		_, one := w.joined(alice(), "desktop")
 		_, two := w.joined(user("bob"), "desktop")

@@ -218,7 +218,7 @@ func TestDuplicateHostsAreFoundOutAndRecover(t *testing.T) {
 		require.Less(t, w.dials(), 20, "they do not flap")
 
 		two.stop()
-		time.Sleep(backoffMost*3/2 + duplicateWindow + time.Second)
+		time.Sleep(backoffMost*3/2 + DuplicateWindow + time.Second)
 		_, err = w.orchestrate(call(w.connect(alice(), "desktop")))
 		require.NoError(t, err)
 	})

@@ -96,7 +96,7 @@ func TestFileIsHeldByOneProcess(t *testing.T) {
 	require.ErrorIs(t, err, durable.ErrLocked)
 	require.Contains(t, err.Error(), path)
 	require.NoError(t, f.Close())
-	require.ErrorIs(t, f.Directory().NewRegistration(t.Context(), &Registration{ID: "r"}), os.ErrClosed)
+	require.ErrorIs(t, f.Directory().NewRegistration(t.Context(), &Registration{ID: "r", Hash: make([]byte, 32), Uses: 1}), os.ErrClosed)
 	openFile(t, path)
 }
 
@@ -147,7 +147,7 @@ func TestF8_AFullDiskRefusesTheChangeAndKeepsTheOldState(t *testing.T) {
 	id, hash, _ := parseRegistrationToken(tok)
 	_, err = d.Enrol(t.Context(), &EnrolRequest{Registration: id, Hash: hash, Key: Thumbprint{9}})
 	require.Error(t, err)
-	require.Error(t, d.NewRegistration(t.Context(), &Registration{ID: "r"}))
+	require.Error(t, d.NewRegistration(t.Context(), &Registration{ID: "r", Hash: make([]byte, 32), Uses: 1}))
 	require.Error(t, d.RevokeHost(t.Context(), h.ID))
 	_, err = d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: newToken(t, d), Expires: time.Now().Add(time.Minute)})
 	require.Error(t, err, "a personal host is not assigned in memory alone")
