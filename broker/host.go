@@ -57,6 +57,7 @@ type HostStatus struct {
 type HostQuery struct {
 	Tenant string // always matters: empty is a tenant too
 	Pool   string
+	Host   string // id or name: this one only, and those revoked that had the name
 	// AssignedTo is a user, as User.ID gives it: his personal hosts only.
 	AssignedTo string
 	After      string // only names after this one

@@ -39,7 +39,8 @@ func (d *MemoryDirectory) Hosts(_ context.Context, q *HostQuery) ([]HostStatus, 
 	defer d.mu.Unlock()
 	var rows []*Host
 	for _, h := range d.saved.Hosts {
-		if h.Tenant == q.Tenant && (q.Pool == "" || h.Pool == q.Pool) && (q.AssignedTo == "" || h.AssignedTo == q.AssignedTo) && h.Name > q.After {
+		if h.Tenant == q.Tenant && (q.Pool == "" || h.Pool == q.Pool) && (q.AssignedTo == "" || h.AssignedTo == q.AssignedTo) &&
+			(q.Host == "" || h.ID == q.Host || h.Name == q.Host) && h.Name > q.After {
 			rows = append(rows, h)
 		}
 	}

@@ -254,15 +254,11 @@ func (p *place) refused(who string, want reachback.Code) {
 // status is a host as lists have it.
 func (p *place) status(name string) broker.HostStatus {
 	p.t.Helper()
-	hosts, err := p.d.Hosts(p.t.Context(), &broker.HostQuery{})
+	hosts, err := p.d.Hosts(p.t.Context(), &broker.HostQuery{Host: p.ids[name]})
 	p.ok(err)
-	for _, h := range hosts {
-		if h.ID == p.ids[name] {
-			return h
-		}
-	}
-	require.Fail(p.t, "the host is not listed", name)
-	return broker.HostStatus{}
+	require.Len(p.t, hosts, 1, "the host %s as lists have it", name)
+	require.Equal(p.t, p.ids[name], hosts[0].ID)
+	return hosts[0]
 }
 
 // counts are the user sessions of a host.
