@@ -38,15 +38,37 @@ func (e UsageError) Error() string { return string(e) }
 // SIGTERM; 2 for a wrong flag; 1 for any other failure. A failure is one line on
 // standard error. A second signal ends the program at once.
 func Main(name, summary string, define func(*flag.FlagSet), run func(context.Context, *Program) error) {
+	process(Run, name, summary, define, run)
+}
+
+// CommandMain is [Main] for a program whose flags are followed by a command with
+// arguments of its own: Flags has them.
+func CommandMain(name, summary string, define func(*flag.FlagSet), run func(context.Context, *Program) error) {
+	process(RunCommand, name, summary, define, run)
+}
+
+type runFunc func(ctx context.Context, name, summary string, args []string, stdout, stderr io.Writer, define func(*flag.FlagSet), run func(context.Context, *Program) error) int
+
+func process(f runFunc, name, summary string, define func(*flag.FlagSet), run func(context.Context, *Program) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the next signal has its usual effect again
-	code := Run(ctx, name, summary, os.Args[1:], os.Stdout, os.Stderr, define, run)
+	code := f(ctx, name, summary, os.Args[1:], os.Stdout, os.Stderr, define, run)
 	stop()
 	os.Exit(code)
 }
 
 // Run is [Main] without the process: it returns the exit status.
 func Run(ctx context.Context, name, summary string, args []string, stdout, stderr io.Writer, define func(*flag.FlagSet), run func(context.Context, *Program) error) int {
+	return RunCommand(ctx, name, summary, args, stdout, stderr, define, func(ctx context.Context, p *Program) error {
+		if p.Flags.NArg() > 0 {
+			return UsageError(fmt.Sprintf("unexpected argument %q; -h explains the flags", p.Flags.Arg(0)))
+		}
+		return run(ctx, p)
+	})
+}
+
+// RunCommand is [CommandMain] without the process.
+func RunCommand(ctx context.Context, name, summary string, args []string, stdout, stderr io.Writer, define func(*flag.FlagSet), run func(context.Context, *Program) error) int {
 	p := &Program{Name: name, Flags: flag.NewFlagSet(name, flag.ContinueOnError), stdout: stdout}
 	p.Flags.SetOutput(io.Discard)
 	version := p.Flags.Bool("version", false, "print the version and exit")
@@ -66,8 +88,6 @@ func Run(ctx context.Context, name, summary string, args []string, stdout, stder
 		return 0
 	case err != nil:
 		return fail(2, err)
-	case p.Flags.NArg() > 0:
-		return fail(2, fmt.Errorf("unexpected argument %q; -h explains the flags", p.Flags.Arg(0)))
 	}
 	if *version {
 		fmt.Fprintln(stderr, name, Version())
@@ -103,6 +123,13 @@ func (p *Program) Require(names ...string) error {
 		}
 	}
 	return nil
+}
+
+// Text writes lines for people to standard output, in place of events.
+func (p *Program) Text(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	io.WriteString(p.stdout, text)
 }
 
 // Event writes one line to standard output: a JSON object with the event's name
