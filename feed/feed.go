@@ -44,6 +44,11 @@ type Source interface {
 	// Resources returns what is assigned to the user now. UpdatedAt is what
 	// clients of others go by to see a change, so it should be set.
 	Resources(ctx context.Context, u *reachback.User) ([]reachback.Resource, error)
+	// Workspace returns the title of the tenant's workspace, "" where none is set.
+	Workspace(ctx context.Context, tenant string) (string, error)
+	// Icon returns the picture that the Icon of a resource names, the SHA-256 of
+	// its bytes in hexadecimal. It refuses with not_found.
+	Icon(ctx context.Context, name string) ([]byte, error)
 	// Connect issues a connection token for a resource that is assigned to
 	// the user; key is the thumbprint of the client's key, all zero for a raw
 	// call.

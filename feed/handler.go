@@ -2,6 +2,7 @@ package feed
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -36,7 +37,8 @@ type Handler struct {
 	// URL is the base URL of this origin, https; the documents' links start
 	// with it. Required: the Host field of a request is anybody's to write.
 	URL string
-	// Name is the workspace's, as users see it. Empty means "Workspace".
+	// Name is the workspace's, as users see it, where the source has none for
+	// the tenant. Empty means "Workspace".
 	Name string
 	// SignIn says where users sign in. Nil: the feed does not tell.
 	SignIn *SignIn
@@ -135,7 +137,11 @@ func (x *exchange) workspace() error {
 	if err != nil {
 		return err
 	}
-	ws, err := newWorkspace(x.base, x.Name, x.user.Tenant, rs)
+	name, err := x.Source.Workspace(x.r.Context(), x.user.Tenant)
+	if err != nil {
+		return notGone(err)
+	}
+	ws, err := newWorkspace(x.base, cmp.Or(name, x.Name), x.user.Tenant, rs)
 	if err != nil {
 		return err
 	}
@@ -176,22 +182,6 @@ func (x *exchange) file(name string) error {
 	x.send("application/x-rdp", data)
 	x.log(slog.LevelDebug, "file read", "resource", id)
 	return nil
-}
-
-// icon answers with a form of the icon. It is the same for everybody, so nobody
-// is asked who he is.
-func (x *exchange) icon(name string) error {
-	if err := carrier.CheckMethod(x.w, x.r, http.MethodGet, http.MethodHead); err != nil {
-		return err
-	}
-	for _, f := range []iconFile{builtinIcon().ico, builtinIcon().png} {
-		if f.name == name {
-			x.w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			x.send(f.contentType, f.data)
-			return nil
-		}
-	}
-	return reachback.Refuse(reachback.CodeNotFound)
 }
 
 // private marks the answer as this user's: it may be kept, and is asked for

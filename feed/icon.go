@@ -12,8 +12,14 @@ import (
 	"sync"
 )
 
-// iconSize is the width and height of the one icon that there is.
+// iconSize is the width and height of the built-in icon, and of the form that
+// clients show in lists.
 const iconSize = 32
+
+const (
+	typePNG = "image/png"
+	typeICO = "image/x-icon"
+)
 
 // An iconFile is one form of the icon. Its name is its content's hash, so that
 // it may be kept for ever.
@@ -22,15 +28,15 @@ type iconFile struct {
 	data              []byte
 }
 
-// builtinIcon is the picture of a screen that every resource shows: clients are
-// known to leave out resources without an icon.
+// builtinIcon is the picture of a screen, for resources that have none of their own:
+// clients are known to leave out resources without an icon.
 var builtinIcon = sync.OnceValue(func() (icon struct{ ico, png iconFile }) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, drawScreen()); err != nil {
 		panic(err) // a picture in memory cannot fail to encode
 	}
-	icon.png = newIconFile(b.Bytes(), ".png", "image/png")
-	icon.ico = newIconFile(appendICO(nil, b.Bytes()), ".ico", "image/x-icon")
+	icon.png = newIconFile(b.Bytes(), ".png", typePNG)
+	icon.ico = newIconFile(appendICO(nil, b.Bytes(), iconSize), ".ico", typeICO)
 	return icon
 })
 
@@ -54,11 +60,12 @@ func drawScreen() image.Image {
 	return img
 }
 
-// appendICO appends an icon file with one picture, which since Windows Vista may
-// be a PNG: a header of 6 bytes, one directory entry of 16, the picture.
-func appendICO(b, pic []byte) []byte {
-	b = append(b, 0, 0, 1, 0, 1, 0)                      // reserved, type icon, one picture
-	b = append(b, iconSize, iconSize, 0, 0, 1, 0, 32, 0) // width, height, no palette, reserved, planes, bits
+// appendICO appends an icon file with one square picture of that size, which since
+// Windows Vista may be a PNG: a header of 6 bytes, one directory entry of 16, the
+// picture. A size of 256 is written as 0.
+func appendICO(b, pic []byte, size int) []byte {
+	b = append(b, 0, 0, 1, 0, 1, 0)                          // reserved, type icon, one picture
+	b = append(b, byte(size), byte(size), 0, 0, 1, 0, 32, 0) // width, height, no palette, reserved, planes, bits
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(pic)))
 	b = binary.LittleEndian.AppendUint32(b, 6+16) // offset
 	return append(b, pic...)

@@ -22,6 +22,8 @@ type source struct {
 	mu        sync.Mutex
 	users     map[string]reachback.User
 	resources map[string][]reachback.Resource // by subject
+	workspace map[string]string               // titles by tenant
+	icons     map[string][]byte               // by hash
 	keys      string
 	err       error // of Authenticate, for want of an identity provider
 	listErr   error // of Resources, for want of a database
@@ -64,6 +66,21 @@ func (s *source) Resources(_ context.Context, u *reachback.User) ([]reachback.Re
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.resources[u.Subject], s.listErr
+}
+
+func (s *source) Workspace(_ context.Context, tenant string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.workspace[tenant], s.listErr
+}
+
+func (s *source) Icon(_ context.Context, name string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if icon, ok := s.icons[name]; ok {
+		return icon, nil
+	}
+	return nil, reachback.Refuse(reachback.CodeNotFound)
 }
 
 func (s *source) Connect(ctx context.Context, u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {

@@ -214,15 +214,15 @@ func (w *workspace) document(v schema) ([]byte, error) {
 }
 
 func (w *workspace) element(v schema, r *reachback.Resource) xmlResource {
-	icon := builtinIcon()
+	ico, png := iconPaths(r)
 	x := xmlResource{
 		ID:          elementID(r.ID),
 		Alias:       r.ID,
 		Title:       cmp.Or(r.Title, r.ID),
 		LastUpdated: dateTime(r.UpdatedAt),
 		Type:        typeOf(r.Kind),
-		IconRaw:     xmlIcon{FileType: "Ico", FileURL: w.url(pathIcon + icon.ico.name)},
-		Icon32:      xmlIcon{Dimensions: "32x32", FileType: "Png", FileURL: w.url(pathIcon + icon.png.name)},
+		IconRaw:     xmlIcon{FileType: "Ico", FileURL: w.url(ico)},
+		Icon32:      xmlIcon{Dimensions: "32x32", FileType: "Png", FileURL: w.url(png)},
 		File:        xmlFile{FileExtension: ".rdp", URL: w.url(pathRDP + r.ID + ".rdp")},
 		Server:      xmlServerRef{terminalServer},
 	}
