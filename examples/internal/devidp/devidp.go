@@ -1,48 +1,118 @@
-// Package devidp is an issuer of users' tokens for demonstrations: it signs a
-// token for whomever the operator of the machine names. It must not serve any
-// other address than loopback.
+// Package devidp is an OpenID Connect issuer for demonstrations: whoever reaches
+// it may sign in as any of the users that the operator names, without a password.
+// Therefore it serves loopback only: it has no URL elsewhere, answers no request
+// that comes from elsewhere, and none for another host name, as a page of a
+// stranger could bring about by pointing a name of his at this machine.
+//
+// It has discovery, keys, the authorization code with PKCE, refresh tokens that
+// are good once, device codes, and userinfo. What it remembers is in memory,
+// bounded in number and time; only its key is kept.
 package devidp
 
 import (
-	"context"
-	"crypto/ed25519"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
-	"time"
+	"sync"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/broker"
+	"github.com/reachback/reachback/broker/oidc"
 	"github.com/reachback/reachback/examples/internal/program"
+	"github.com/reachback/reachback/feed"
+	"github.com/reachback/reachback/internal/limit"
 )
 
 const (
+	// ClientID is the one client: public, so it proves itself by PKCE or by
+	// holding its device code.
+	ClientID = "reachback"
+
 	audience = "reachback:feed"
-	leeway   = 60 * time.Second
-	life     = 30 * 24 * time.Hour
-	maxToken = 8 << 10
-	keyFile  = "dev-idp.pem"
+	keyFile  = "dev-idp-key.pem"
+	keyID    = "dev"
 )
 
-// An Issuer signs and verifies tokens with one key, kept in its folder.
+// An Issuer is the issuer at one URL, with one key that is kept in its folder.
 type Issuer struct {
-	url string
-	key ed25519.PrivateKey
+	url      *url.URL
+	key      *ecdsa.PrivateKey
+	verifier *oidc.Verifier
+	guesses  limit.Failures // of user codes, by address
+
+	mu      sync.Mutex // guards the rest
+	users   []broker.SeedUser
+	logins  table[*login]  // by id: authorization requests whose user is being asked
+	codes   table[*code]   // by authorization code
+	devices table[*device] // by device code
+	grants  table[*grant]  // by id: what refresh tokens are of
 }
 
-// Open reads the issuer's key in dir, or makes it.
-func Open(dir, url string) (*Issuer, error) {
+// Open reads the issuer's key in dir, or makes it. The URL must be of a loopback
+// address or of localhost, and have a path.
+func Open(dir, issuer string) (*Issuer, error) {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Scheme != "https" || !loopbackHost(u.Hostname()) || len(u.Path) < 2 || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("the demonstration issuer is for a loopback address, and %q is not one", issuer)
+	}
+	key, err := openKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	i := &Issuer{
+		url: u, key: key,
+		logins: newTable[*login](loginLife), codes: newTable[*code](codeLife),
+		devices: newTable[*device](deviceLife), grants: newTable[*grant](refreshLife),
+	}
+	i.verifier = &oidc.Verifier{Issuer: issuer, Audience: audience, Keys: i.jwks()}
+	return i, nil
+}
+
+// SetUsers names the users who can sign in.
+func (i *Issuer) SetUsers(users []broker.SeedUser) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.users = users
+}
+
+// user returns the user of that name. The caller has i.mu.
+func (i *Issuer) user(name string) (broker.SeedUser, bool) {
+	for _, u := range i.users {
+		if u.Name == name {
+			return u, true
+		}
+	}
+	return broker.SeedUser{}, false
+}
+
+// Verifier verifies the issuer's tokens with its own key, and asks nobody.
+func (i *Issuer) Verifier() broker.Verifier { return i.verifier }
+
+// SignIn is what a feed tells its clients of the issuer.
+func (i *Issuer) SignIn() *feed.SignIn {
+	return &feed.SignIn{Issuer: i.url.String(), ClientID: ClientID, Scopes: []string{"openid", "profile", "groups", "offline_access"}}
+}
+
+func (i *Issuer) jwks() *jose.JSONWebKeySet {
+	return &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{KeyID: keyID, Key: i.key.Public(), Algorithm: string(jose.ES256), Use: "sig"}}}
+}
+
+func openKey(dir string) (*ecdsa.PrivateKey, error) {
 	path := filepath.Join(dir, keyFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return create(dir, url)
+		return createKey(dir)
 	}
 	if err != nil {
 		return nil, err
@@ -55,15 +125,15 @@ func Open(dir, url string) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	key, ok := k.(ed25519.PrivateKey)
-	if !ok {
+	key, ok := k.(*ecdsa.PrivateKey)
+	if !ok || key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("%s holds a key of another kind", path)
 	}
-	return &Issuer{url: url, key: key}, nil
+	return key, nil
 }
 
-func create(dir, url string) (*Issuer, error) {
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+func createKey(dir string) (*ecdsa.PrivateKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -72,72 +142,16 @@ func create(dir, url string) (*Issuer, error) {
 		return nil, err
 	}
 	_, err = program.WriteFile(dir, keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	return &Issuer{url: url, key: key}, err
+	return key, err
 }
 
-type claims struct {
-	jwt.Claims
-	Name   string   `json:"name,omitempty"`
-	Groups []string `json:"groups,omitempty"`
+func loopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Issue returns a token that signs the user in for 30 days from now.
-func (i *Issuer) Issue(name string, groups []string, now time.Time) (string, error) {
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: i.key}, (&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		return "", err
-	}
-	return jwt.Signed(signer).Claims(claims{
-		Claims: jwt.Claims{
-			Issuer: i.url, Subject: name, Audience: jwt.Audience{audience},
-			IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(life)),
-		},
-		Name: name, Groups: groups,
-	}).Serialize()
-}
-
-// TokenFile is the name of the file with a user's token.
-func TokenFile(user string) string { return program.FileName(user) + ".token" }
-
-// WriteToken writes a fresh token of the user to dir and returns the file's path.
-func (i *Issuer) WriteToken(dir, name string, groups []string) (string, error) {
-	t, err := i.Issue(name, groups, time.Now())
-	if err != nil {
-		return "", err
-	}
-	return program.WriteFile(dir, TokenFile(name), []byte(t+"\n"))
-}
-
-// Verify implements broker.Verifier.
-func (i *Issuer) Verify(_ context.Context, token string) (*reachback.User, error) {
-	if len(token) > maxToken {
-		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
-	}
-	t, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA})
-	if err != nil {
-		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
-	}
-	// Another audience is told apart before the signature is looked at:
-	// such a token is signed with another key.
-	var claimed jwt.Claims
-	if err := t.UnsafeClaimsWithoutVerification(&claimed); err != nil {
-		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
-	}
-	if !claimed.Audience.Contains(audience) {
-		return nil, reachback.Refuse(reachback.CodeWrongAudience)
-	}
-	var c claims
-	if err := t.Claims(i.key.Public(), &c); err != nil || c.Subject == "" || c.Expiry == nil {
-		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
-	}
-	err = c.ValidateWithLeeway(jwt.Expected{Issuer: i.url, Time: time.Now()}, leeway)
-	switch {
-	case errors.Is(err, jwt.ErrExpired):
-		return nil, reachback.Refuse(reachback.CodeTokenExpired)
-	case errors.Is(err, jwt.ErrNotValidYet), errors.Is(err, jwt.ErrIssuedInTheFuture):
-		return nil, reachback.Refuse(reachback.CodeTokenNotYetValid)
-	case err != nil:
-		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
-	}
-	return &reachback.User{Issuer: c.Issuer, Subject: c.Subject, Name: c.Name, Groups: c.Groups}, nil
+// local reports whether a request's peer is on this machine.
+func local(remote string) bool {
+	a, err := netip.ParseAddrPort(remote)
+	return err == nil && a.Addr().Unmap().IsLoopback()
 }

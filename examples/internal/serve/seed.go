@@ -83,6 +83,7 @@ func (s *Server) issueTokens(dir string, seed *broker.Seed) (*devidp.Issuer, err
 	if err != nil {
 		return nil, err
 	}
+	issuer.SetUsers(seed.Users)
 	s.Tokens = make(map[string]string)
 	for _, u := range seed.Users {
 		if s.Tokens[u.Name], err = issuer.WriteToken(dir, u.Name, u.Groups); err != nil {

@@ -97,7 +97,7 @@ func Open(cfg *Config) (_ *Server, err error) {
 	s.Broker = &broker.Broker{
 		Keys:      s.state.Keys(),
 		Directory: s.state.Directory(),
-		Verifier:  issuer,
+		Verifier:  issuer.Verifier(),
 		Gateways:  []string{instance.String()},
 		Logger:    cfg.Logger.With("part", "broker"),
 	}
@@ -112,7 +112,8 @@ func Open(cfg *Config) (_ *Server, err error) {
 	for _, path := range []string{"control", "enrol"} {
 		mux.Handle("/reachback/v1/"+path, s.Broker)
 	}
-	mux.Handle("/", &feed.Handler{Source: s.Broker, URL: public.String(), Logger: cfg.Logger.With("part", "feed")})
+	mux.Handle("/dev-idp/", issuer)
+	mux.Handle("/", &feed.Handler{Source: s.Broker, URL: public.String(), SignIn: issuer.SignIn(), Logger: cfg.Logger.With("part", "feed")})
 	s.http = &http.Server{
 		Handler:   mux,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
