@@ -43,6 +43,7 @@ const (
 	CodeTargetUnavailable Code = "target_unavailable"
 	CodeHostNotConnected  Code = "host_not_connected"
 	CodeNoHandler         Code = "no_handler"
+	CodeNoSessionControl  Code = "no_session_control"
 
 	// Gateways, calls and answers.
 
@@ -129,6 +130,7 @@ var codes = map[Code]struct {
 	CodeTargetUnavailable:     {http.StatusBadGateway, "the session host is up, its RDP server does not answer"},
 	CodeHostNotConnected:      {http.StatusServiceUnavailable, "the session host has no control channel now"},
 	CodeNoHandler:             {http.StatusNotImplemented, "the peer has no handler for application messages"},
+	CodeNoSessionControl:      {http.StatusNotImplemented, "the session host knows nothing of its user sessions"},
 	CodeGatewayUnknown:        {http.StatusForbidden, "the gateway, or its URL, is not registered at the broker"},
 	CodeGatewayRevoked:        {http.StatusForbidden, "the gateway was revoked"},
 	CodeGatewayURLTaken:       {http.StatusConflict, "another gateway is registered under this URL"},

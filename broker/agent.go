@@ -31,6 +31,8 @@ type Agent struct {
 	Control SessionControl
 	Logger  *slog.Logger // nil is silent
 
+	users users // whose sessions they are; in use with Control only
+
 	mu       sync.Mutex
 	current  *agentChannel // nil between channels
 	changes  []SessionReport
@@ -92,7 +94,8 @@ const (
 	ReportEnded  = "ended"
 	// ReportDisconnected says that the user session goes on without a
 	// connection and will be reported on, and ReportLoggedOff that it is over.
-	// Only a host with a SessionControl says so.
+	// Only a host with a SessionControl says so, by the user's last session. The
+	// agent makes these two itself.
 	ReportDisconnected = "disconnected"
 	ReportLoggedOff    = "logged_off"
 )

@@ -27,12 +27,13 @@ type agentChannel struct {
 	agent   *Agent
 	party   *party
 	handler Handler
+	beside  *beside
 	redial  *redial // owned by the reader while the channel lives
 
-	welcomed bool          // owned by the reader
+	welcomed bool          // owned by the reader, as apps
+	apps     appSlots      //
 	held     *time.Timer   // until then changes wait; guarded by Agent.mu
 	summons  chan struct{} // a slot for each summon in work
-	messages chan struct{} // the same for application messages
 	wg       sync.WaitGroup
 }
 
@@ -66,12 +67,11 @@ func (c *agentChannel) handle(m message) error {
 	case *disconnectMessage:
 		c.handler.Disconnect(m.Session, m.Code)
 	case *restartingMessage:
-		now := time.Now()
-		in := min(time.Duration(max(m.ReconnectInMS, 0))*time.Millisecond, maxPromise)
-		c.redial.notUntil = now.Add(in)
-		c.redial.tryUntil = now.Add(in + min(time.Duration(max(m.TryForMS, 0))*time.Millisecond, maxPromise))
+		c.redial.promised(m, time.Now())
 	case *appMessage:
-		c.appMessage(m)
+		c.appMessage(&c.wg, &c.apps, m, c.agent.OnMessage)
+	case *userSessionMessage:
+		c.userSession(m)
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (c *agentChannel) welcome(w *welcomeMessage) {
 	}
 	// Changes wait until the report is queued, so that none is overtaken by an
 	// older state. The handler is asked without a lock of ours.
-	live := c.handler.Sessions()
+	live := append(c.handler.Sessions(), a.users.goOn()...)
 	report := &sessionsMessage{Full: true, Sessions: live}
 	if len(live) > maxReported {
 		// Said in full it would not fit. Those left out stay as they are.
@@ -108,6 +108,9 @@ func (c *agentChannel) welcome(w *welcomeMessage) {
 	for len(a.changes) > 0 && c.sendChanges() == nil {
 	}
 	c.wg.Go(func() { c.party.renewals(c.channel) })
+	if l := c.beside.health; l != nil {
+		c.wg.Go(func() { c.watchHealth(l) })
+	}
 }
 
 // reportChanges sends the changes of sessions. Those that come soon after wait, to go
@@ -146,8 +149,11 @@ func (c *agentChannel) summon(m *summonMessage) {
 	select {
 	case c.summons <- struct{}{}:
 	default:
-		c.refuse(m.ID, reachback.Refuse(reachback.CodeTooManyWaiting))
+		c.answer(m.ID, nil, reachback.Refuse(reachback.CodeTooManyWaiting))
 		return
+	}
+	if c.agent.Control != nil {
+		c.agent.users.summoned(m.Session, m.User)
 	}
 	c.wg.Go(func() {
 		defer func() { <-c.summons }()
@@ -155,10 +161,10 @@ func (c *agentChannel) summon(m *summonMessage) {
 		defer cancel()
 		if err := c.handler.Summon(ctx, m.summon()); err != nil {
 			c.agent.log().Warn("summon refused", "session", m.Session, "correlation_id", m.CorrelationID, "err", err)
-			c.refuse(m.ID, hostRefusal(err))
+			c.answer(m.ID, nil, hostRefusal(err))
 			return
 		}
-		c.send(&acceptMessage{header{Re: m.ID}})
+		c.answer(m.ID, &acceptMessage{}, nil)
 	})
 }
 
@@ -168,35 +174,4 @@ func hostRefusal(err error) *reachback.Error {
 		return e
 	}
 	return reachback.Refuse(reachback.CodeHostRefused)
-}
-
-func (c *agentChannel) refuse(id uint64, e *reachback.Error) {
-	c.send(&refuseMessage{header: header{Re: id}, Code: e.Code, Message: e.Message})
-}
-
-func (c *agentChannel) appMessage(m *appMessage) {
-	if c.agent.OnMessage == nil {
-		c.refuse(m.ID, reachback.Refuse(reachback.CodeNoHandler))
-		return
-	}
-	select {
-	case c.messages <- struct{}{}:
-	default:
-		c.refuse(m.ID, reachback.Refuse(reachback.CodeRateLimited))
-		return
-	}
-	c.wg.Go(func() {
-		defer func() { <-c.messages }()
-		got, err := c.agent.OnMessage(c.ctx, &Message{m.Topic, m.Body})
-		if err != nil {
-			c.refuse(m.ID, reachback.AsError(err))
-			return
-		}
-		if got == nil {
-			got = &Message{}
-		}
-		if err := c.send(&appMessage{header{Re: m.ID}, got.Topic, got.Body}); err != nil {
-			c.refuse(m.ID, reachback.AsError(err))
-		}
-	})
 }

@@ -30,14 +30,19 @@ const (
 )
 
 // Run keeps a control channel until ctx ends, whose cause it returns, or the
-// broker refuses for good. It redials with jitter. One Run at a time.
+// broker refuses for good. It redials with jitter. One Run at a time. It waits for
+// Health and Control to return, whose contexts end with it.
 func (a *Agent) Run(ctx context.Context, h Handler) error {
 	r := &redial{}
 	p := a.party()
+	during, end := context.WithCancel(ctx)
+	beside := a.besides(during)
+	defer beside.wg.Wait()
+	defer end()
 	return p.keep(ctx, r, func(conn *carrier.Conn) (bool, error) {
 		c := &agentChannel{
-			channel: newChannel(conn), agent: a, party: p, handler: h, redial: r,
-			summons: make(chan struct{}, maxSummons), messages: make(chan struct{}, maxAppMessages),
+			channel: newChannel(conn), agent: a, party: p, handler: h, redial: r, beside: beside,
+			summons: make(chan struct{}, maxSummons),
 		}
 		defer context.AfterFunc(ctx, func() { c.end(reachback.Refuse(reachback.CodeClosed), true) })()
 		err := c.serve()
@@ -90,6 +95,9 @@ const maxChanges = 1024
 func (a *Agent) Report(r SessionReport) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.Control != nil {
+		a.users.reported(&r)
+	}
 	if len(a.changes) >= maxChanges {
 		a.changes = slices.Delete(a.changes, 0, 1)
 	}

@@ -39,9 +39,8 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reachback/reachback"
@@ -73,24 +72,37 @@ type Broker struct {
 	Sink   RecordSink
 	Logger *slog.Logger // nil is silent
 
+	// What follows up to counters is immutable after once.
+
 	once     sync.Once
-	keys     *Keys // this and dir are immutable after once
-	dir      Directory
+	keys     *Keys
+	dir      Directory       // patient
 	ctx      context.Context // ends when the broker is closed
 	cancel   context.CancelCauseFunc
-	events   chan relay.Event // Report's; never closed
+	books    *books
+	recorder *recorder
+	connects *limit.Rate[string] // by User.ID
+	repeats  *limit.Rate[string] // of records that a party could repeat at will
+	told     sparse
 	failures limit.Failures
-	connects *limit.Rate[string] // by User.ID; immutable after once
+	fleet    fleet
 	counters counters
+	// trusted says that the kills have been read, so that nobody who was revoked
+	// before is let in.
+	trusted atomic.Bool
 
 	mu       sync.Mutex
-	closing  bool                // no new channels
-	channels map[string]*control // by host
+	closing  bool                       // no new channels
+	channels map[string]*control        // by host
+	gateways map[string]*gatewayControl // by id
+	linked   map[string]bool            // URLs of gateways that have had a channel here
 	calls    decisions
-	nudged   chan struct{}   // closed and replaced when there are new kills
-	revoked  map[string]bool // hosts
+	starts   map[string]*starting // by what is started
+	nudged   chan struct{}        // closed and replaced when there are new kills
+	revoked  map[string]bool      // hosts
 
-	// wg counts every goroutine of the broker. Close waits for them.
+	// wg counts every goroutine of the broker but those of books and recorder,
+	// which end after it. Close waits for all of them.
 	wg sync.WaitGroup
 }
 
@@ -104,9 +116,14 @@ type Verifier interface {
 // start begins the broker's own goroutines, once. Close ends them.
 func (b *Broker) start() {
 	b.once.Do(func() {
-		b.dir = b.Directory
-		if b.dir == nil {
-			b.dir = &MemoryDirectory{}
+		directory := b.Directory
+		if directory == nil {
+			directory = &MemoryDirectory{}
+		}
+		b.dir = patient{directory}
+		sink := b.Sink
+		if sink == nil {
+			sink = directory
 		}
 		if b.keys = b.Keys; b.keys == nil {
 			var err error
@@ -115,25 +132,44 @@ func (b *Broker) start() {
 			}
 		}
 		b.ctx, b.cancel = context.WithCancelCause(context.Background())
-		b.events = make(chan relay.Event, eventQueue)
 		b.connects = &limit.Rate[string]{PerSecond: connectsPerSecond, Burst: connectBurst}
+		b.repeats = &limit.Rate[string]{PerSecond: repeatsPerSecond, Burst: repeatBurst}
 		b.channels = make(map[string]*control)
+		b.gateways = make(map[string]*gatewayControl)
+		b.linked = make(map[string]bool)
 		b.calls.byCall = make(map[string]*decision)
+		b.starts = make(map[string]*starting)
 		b.nudged = make(chan struct{})
 		b.revoked = make(map[string]bool)
-		// Before anything is answered the revocations must be known.
-		var after uint64
-		if kills, err := b.dir.Kills(b.ctx, 0); err != nil {
+		b.books = newBooks(b.log())
+		b.recorder = newRecorder(sink, b.log())
+		go b.recorder.run() // recorder.close waits for it
+		// Before anything is answered the revocations must be known. Where they
+		// cannot be read now, calls are refused until they are.
+		after, err := b.enforceAll(b.ctx, 0)
+		if err != nil {
 			b.log().Error("kills not read", "err", err)
-		} else {
-			for _, k := range kills {
-				b.enforce(k)
-				after = k.Revision
-			}
 		}
-		b.wg.Go(func() { b.follow(b.ctx, after, b.enforce) })
-		b.wg.Go(b.takeEvents)
+		b.wg.Go(func() { b.follow(b.ctx, after, b.enforceAll) })
+		b.wg.Go(b.forget)
 	})
+}
+
+// forget has old decisions and starts forgotten until the broker is closed.
+func (b *Broker) forget() {
+	tick := time.NewTicker(forgetEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			b.mu.Lock()
+			b.calls.forget(now)
+			b.forgetStarts(now)
+			b.mu.Unlock()
+		case <-b.ctx.Done():
+			return
+		}
+	}
 }
 
 func (b *Broker) log() *slog.Logger {
@@ -141,13 +177,6 @@ func (b *Broker) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return b.Logger
-}
-
-// gatewayKnown reports whether the URL is that of a gateway of this installation.
-func (b *Broker) gatewayKnown(url string) bool {
-	return slices.ContainsFunc(b.Gateways, func(g string) bool {
-		return strings.TrimSuffix(g, "/") == strings.TrimSuffix(url, "/")
-	})
 }
 
 // ServeHTTP serves /reachback/v1/control and /reachback/v1/enrol.
@@ -208,6 +237,9 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	for _, c := range b.stop() {
 		c.restarting()
 	}
+	for _, g := range b.gatewayChannels() {
+		g.restarting()
+	}
 	return b.wait(ctx)
 }
 
@@ -216,6 +248,9 @@ func (b *Broker) Close() error {
 	b.start()
 	for _, c := range b.stop() {
 		c.end(reachback.Refuse(reachback.CodeDraining), true)
+	}
+	for _, g := range b.gatewayChannels() {
+		g.end(reachback.Refuse(reachback.CodeDraining), true)
 	}
 	return b.wait(context.Background())
 }
@@ -237,6 +272,8 @@ func (b *Broker) wait(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { // ends with the goroutines that it waits for
 		b.wg.Wait()
+		b.books.close() // channels that end have something to note and to record
+		b.recorder.close()
 		close(done)
 	}()
 	select {

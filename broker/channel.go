@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -38,6 +39,8 @@ const (
 type channel struct {
 	conn    *carrier.Conn
 	limiter *rate.Limiter // of incoming messages that are no awaited answers; nil: none
+	patient bool          // what is over the limit waits in the connection, and does not end the channel
+	room    int           // how many messages may wait for the writer; zero: queueLength
 
 	// ctx ends with the channel, and its cause says why.
 	ctx      context.Context
@@ -112,7 +115,7 @@ func (c *channel) read(patience time.Duration, handle func(message) error) {
 			c.mu.Unlock()
 		case m != nil && c.answered(m):
 			// It was asked for, so how many there are is not the peer's doing.
-		case c.limiter != nil && !c.limiter.Allow():
+		case !c.admit():
 			err = reachback.Refuse(reachback.CodeRateLimited)
 		case m != nil:
 			err = c.dispatch(m, handle)
@@ -121,6 +124,15 @@ func (c *channel) read(patience time.Duration, handle func(message) error) {
 			c.end(err, told(err))
 		}
 	}
+}
+
+// admit applies the limit to one message.
+func (c *channel) admit() bool {
+	if c.limiter != nil && c.patient {
+		c.limiter.Wait(c.ctx) // fails only when the channel has ended
+		return true
+	}
+	return c.limiter == nil || c.limiter.Allow()
 }
 
 // told reports whether the peer can still be told why the channel ends.
@@ -276,7 +288,7 @@ func (c *channel) send(m message) error {
 	if c.ctx.Err() != nil {
 		return net.ErrClosed
 	}
-	if len(c.queue) >= queueLength {
+	if len(c.queue) >= cmp.Or(c.room, queueLength) {
 		c.overflowed.Store(true)
 		err := reachback.Refuse(reachback.CodeStalled)
 		c.endLocked(err, false)
@@ -286,6 +298,10 @@ func (c *channel) send(m message) error {
 	c.wakeLocked()
 	return nil
 }
+
+// errChannelLost is what a request gets whose channel ends before its answer, or has
+// ended already.
+var errChannelLost error = &reachback.Error{Code: reachback.CodeHostNotConnected, Message: reachback.CodeHostNotConnected.Text()}
 
 // request sends m and waits for its answer.
 func (c *channel) request(ctx context.Context, m message) (message, error) {
@@ -309,6 +325,9 @@ func (c *channel) request(ctx context.Context, m message) (message, error) {
 	}()
 	m.head().ID = id
 	if err := c.send(m); err != nil {
+		if c.ctx.Err() != nil {
+			err = errChannelLost
+		}
 		return nil, err
 	}
 	select {
@@ -318,7 +337,7 @@ func (c *channel) request(ctx context.Context, m message) (message, error) {
 		}
 		return got, nil
 	case <-c.ctx.Done():
-		return nil, reachback.Refuse(reachback.CodeHostNotConnected)
+		return nil, errChannelLost
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/reachback/reachback"
@@ -39,7 +38,10 @@ func (b *Broker) Authenticate(r *http.Request) (*reachback.User, error) {
 // Resources returns what is assigned to the user, by title.
 func (b *Broker) Resources(ctx context.Context, u *reachback.User) ([]reachback.Resource, error) {
 	b.start()
-	return b.dir.Resources(ctx, u)
+	began := time.Now()
+	found, err := b.dir.Resources(ctx, u)
+	b.recordFeed(u, err, began)
+	return found, err
 }
 
 // JWKS returns the public keys of tokens and grants as a JSON Web Key Set.
@@ -53,7 +55,9 @@ func (b *Broker) JWKS(context.Context) ([]byte, error) {
 func (b *Broker) Connect(ctx context.Context, u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {
 	b.start()
 	correlation := randomID(16)
+	began := time.Now()
 	conn, err := b.connect(ctx, u, resource, key, correlation)
+	b.recordConnect(u, resource, correlation, err, began)
 	log := b.log().With("correlation_id", correlation, "user", u.Subject, "tenant", u.Tenant, "resource", printable.Clip(resource))
 	if err != nil {
 		b.counters.refused(reachback.CodeOf(err))
@@ -100,5 +104,5 @@ func (b *Broker) connect(ctx context.Context, u *reachback.User, resource string
 	if err != nil {
 		return nil, err
 	}
-	return &reachback.Connection{Gateways: slices.Clone(b.Gateways), Token: t, Keys: keys, CorrelationID: correlation}, nil
+	return &reachback.Connection{Gateways: b.gatewayURLs(ctx), Token: t, Keys: keys, CorrelationID: correlation}, nil
 }

@@ -2,12 +2,10 @@ package broker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -32,9 +30,6 @@ const (
 	smear  = 10 * time.Second
 	tryFor = 60 * time.Second
 
-	// maxAppMessages is how many application messages of one channel are
-	// handled at once.
-	maxAppMessages = 16
 	// maxWelcomeKills keeps a welcome within a message; the rest is repeated
 	// when the host reports its sessions.
 	maxWelcomeKills = 400
@@ -46,15 +41,20 @@ type control struct {
 	broker *Broker
 	host   string
 	epoch  uint64 // set before the channel is in Broker.channels
+	owed   owed
+	known  known
+	wg     sync.WaitGroup
 
-	handlers chan struct{} // a slot for each application message in work
-	wg       sync.WaitGroup
+	// Owned by the reader.
+
+	health Health // as last reported
+	apps   appSlots
 }
 
 func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
-	host, err := b.admitControl(w, r)
+	who, err := b.admitControl(w, r)
 	if err != nil {
-		b.deny(w, r, "control channel refused", err, "host", host)
+		b.deny(w, r, "control channel refused", err, string(roleOf(who)), who.ID)
 		return
 	}
 	conn, err := carrier.Hijack(w)
@@ -63,8 +63,14 @@ func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 		b.refuse(w, reachback.Refuse(reachback.CodeInternal))
 		return
 	}
-	c := &control{channel: newChannel(conn), broker: b, host: host}
-	c.limiter = rate.NewLimiter(messagesPerSecond, messageBurst)
+	var serve func()
+	if who.Gateway {
+		serve = b.newGatewayControl(conn, who.ID).serve
+	} else {
+		c := &control{channel: newChannel(conn), broker: b, host: who.ID}
+		c.limiter = rate.NewLimiter(messagesPerSecond, messageBurst)
+		serve = c.serve
+	}
 	b.mu.Lock()
 	if b.closing {
 		b.mu.Unlock()
@@ -72,30 +78,47 @@ func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The HTTP server's goroutine, with its grown stack, is let go.
-	b.wg.Go(c.serve)
+	b.wg.Go(serve)
 	b.mu.Unlock()
 }
 
-func (b *Broker) admitControl(w http.ResponseWriter, r *http.Request) (host string, err error) {
+func (b *Broker) admitControl(w http.ResponseWriter, r *http.Request) (who identity.Subject, err error) {
 	if b.failures.Blocked(remoteAddr(r), time.Now()) {
-		return "", reachback.Refuse(reachback.CodeRateLimited)
+		return who, reachback.Refuse(reachback.CodeRateLimited)
 	}
 	if err := carrier.CheckUpgrade(w, r); err != nil {
-		return "", err
+		return who, err
 	}
-	host, err = identity.Verify(r.TLS, b.keys.hosts.pool, time.Now())
+	who, err = identity.VerifyAny(r.TLS, b.keys.hosts.pool, time.Now())
 	if err != nil {
-		return "", err
+		return who, err
 	}
-	row, err := b.dir.Host(r.Context(), host)
+	enrolled, err := b.enrolledKey(r.Context(), who)
 	if err != nil {
-		return host, err
+		return who, err
 	}
-	// A host's key never changes: another one, though certified, is not it.
-	if key, err := certificateKey(r.TLS.PeerCertificates[0]); err != nil || key != row.Key {
-		return host, reachback.Refuse(reachback.CodeCertificateInvalid)
+	// Another key than the enrolled one, though certified, is not it: that one
+	// was replaced.
+	if key, err := certificateKey(r.TLS.PeerCertificates[0]); err != nil || key != enrolled {
+		return who, reachback.Refuse(reachback.CodeCertificateInvalid)
 	}
-	return host, nil
+	return who, nil
+}
+
+// enrolledKey is the key of a host or gateway that is enrolled and not revoked.
+func (b *Broker) enrolledKey(ctx context.Context, who identity.Subject) (Thumbprint, error) {
+	if who.Gateway {
+		row, err := b.dir.Gateway(ctx, who.ID)
+		if err != nil {
+			return Thumbprint{}, err
+		}
+		return row.Key, nil
+	}
+	row, err := b.dir.Host(ctx, who.ID)
+	if err != nil {
+		return Thumbprint{}, err
+	}
+	return row.Key, nil
 }
 
 // serve runs the channel and undoes what it did, in a goroutine of its own that
@@ -120,10 +143,17 @@ func (c *control) serve() {
 	if c.overflowed.Load() {
 		b.counters.overflows.Add(1)
 	}
-	if err := b.dir.Detach(context.Background(), c.host, c.epoch); err != nil {
-		b.log().Error("host not detached", "host", c.host, "epoch", c.epoch, "err", err)
-	}
+	b.detach(c.host, func(ctx context.Context) error { return b.dir.Detach(ctx, c.host, c.epoch) })
+	b.recordChannel(Record{Host: c.host, Code: endCode(err), Remote: c.conn.RemoteAddr().String()})
 	b.log().Info("host disconnected", "host", c.host, "epoch", c.epoch, "cause", cause(err))
+}
+
+// detach notes the end of a channel, at once where the directory is there.
+func (b *Broker) detach(who string, do func(context.Context) error) {
+	err := do(context.Background())
+	if err != nil && (reachback.CodeOf(err) != reachback.CodeUnavailable || !b.books.add(note{"end of a channel", who, do})) {
+		b.log().Error("end of a channel not noted", "of", who, "err", err)
+	}
 }
 
 // cause is the code of the end that one side chose, or else the error.
@@ -143,12 +173,9 @@ func (c *control) hello() func(message) error {
 			return c.handle(m)
 		}
 		greeted = true
-		h, ok := m.(*helloMessage)
-		if !ok {
-			return reachback.Refuse(reachback.CodeProtocolError)
-		}
-		if !slices.Contains(h.Versions, Version) {
-			return reachback.Refuse(reachback.CodeVersionUnsupported)
+		h, err := checkHello(m, RoleHost)
+		if err != nil {
+			return err
 		}
 		return c.welcome(h)
 	}
@@ -192,6 +219,10 @@ func (c *control) welcome(h *helloMessage) error {
 	if closing { // while this channel was on its way
 		c.restarting()
 	}
+	b.hostArrived(&at.Host)
+	b.recordChannel(Record{
+		Host: at.ID, Tenant: at.Tenant, Remote: c.conn.RemoteAddr().String(), Detail: "connected as " + at.Name + ", " + printable.Clip(h.Agent),
+	})
 	b.log().Info("host connected", "host", at.ID, "name", at.Name, "pool", at.Pool, "epoch", at.Epoch,
 		"remote", c.conn.RemoteAddr(), slog.Group("agent", "version", printable.Clip(h.Agent), "os", printable.Clip(h.OS)))
 	return err
@@ -205,12 +236,23 @@ func (c *control) handle(m message) error {
 		return c.report(m)
 	case *drainMessage:
 		b.log().Info("host drain", "host", c.host, "on", m.On)
-		return b.dir.Drain(b.ctx, c.host, c.epoch, m.On)
+		return c.owe(func(o *owed) { o.drain = &m.On })
+	case *healthMessage:
+		m.Health.tidy()
+		if m.Fit != c.health.Fit || m.Problem != c.health.Problem {
+			b.log().Info("host health", "host", c.host, "fit", m.Fit, "problem", m.Problem, "target", m.Target)
+		}
+		c.health = m.Health
+		return c.owe(func(o *owed) { o.health = &m.Health })
 	case *renewMessage:
 		cert, err := b.renew(b.ctx, c.host, m.CSR)
 		return c.answer(m.ID, &renewMessage{Certificate: cert}, err)
 	case *appMessage:
-		return c.appMessage(m)
+		var answer appHandler
+		if b.OnMessage != nil {
+			answer = func(ctx context.Context, m *Message) (*Message, error) { return b.OnMessage(ctx, c.host, m) }
+		}
+		c.appMessage(&c.wg, &c.apps, m, answer)
 	case *helloMessage:
 		return reachback.Refuse(reachback.CodeProtocolError)
 	}
@@ -221,56 +263,10 @@ func (c *control) report(m *sessionsMessage) error {
 	if len(m.Sessions) > maxReported {
 		return reachback.Refuse(reachback.CodeProtocolError)
 	}
-	b := c.broker
-	a, err := b.dir.HostReport(b.ctx, c.host, c.epoch, m.Full, m.Sessions)
-	if err != nil {
-		b.log().Error("report of sessions lost", "host", c.host, "err", err)
-		return reachback.Refuse(reachback.CodeUnavailable) // the host reports in full when it comes back
-	}
-	if a.Unknown > 0 {
-		b.counters.unknownSessions.Add(int64(a.Unknown))
-		b.log().Warn("host reports sessions that were not made for it", "host", c.host, "count", a.Unknown)
-	}
-	for _, k := range a.Kills {
-		c.send(&disconnectMessage{Session: k.Session, Code: k.Code})
-	}
-	return nil
-}
-
-// answer sends m, or the refusal that err is, as the answer to the message id.
-func (c *control) answer(id uint64, m message, err error) error {
-	if err != nil {
-		e := reachback.AsError(err)
-		m = &refuseMessage{Code: e.Code, Message: e.Message}
-	}
-	m.head().Re = id
-	return c.send(m)
-}
-
-func (c *control) appMessage(m *appMessage) error {
-	b := c.broker
-	if b.OnMessage == nil {
-		return c.answer(m.ID, nil, reachback.Refuse(reachback.CodeNoHandler))
-	}
-	if c.handlers == nil { // owned by the reader; most channels never need it
-		c.handlers = make(chan struct{}, maxAppMessages)
-	}
-	select {
-	case c.handlers <- struct{}{}:
-	default:
-		return c.answer(m.ID, nil, reachback.Refuse(reachback.CodeRateLimited))
-	}
-	c.wg.Go(func() {
-		defer func() { <-c.handlers }()
-		got, err := b.OnMessage(c.ctx, c.host, &Message{m.Topic, m.Body})
-		if got == nil {
-			got = &Message{}
-		}
-		if err := c.answer(m.ID, &appMessage{Topic: got.Topic, Body: got.Body}, err); err != nil {
-			c.answer(m.ID, nil, err)
-		}
+	return c.owe(func(o *owed) {
+		o.reports = append(o.reports, m)
+		o.sessions += len(m.Sessions)
 	})
-	return nil
 }
 
 // restarting tells the host when to come back, and ends the channel.
@@ -280,35 +276,6 @@ func (c *control) restarting() {
 		TryForMS:      tryFor.Milliseconds(),
 	})
 	c.end(reachback.Refuse(reachback.CodeRestarting), true)
-}
-
-// A Message is an application's own, carried by the control channel. With its
-// envelope it must fit into [MaxMessage].
-type Message struct {
-	Topic string          `json:"topic"`
-	Body  json.RawMessage `json:"body,omitempty"`
-}
-
-// Send sends an application's message to a host and returns the answer.
-func (b *Broker) Send(ctx context.Context, host string, m *Message) (*Message, error) {
-	b.start()
-	c := b.channel(host)
-	if c == nil {
-		return nil, reachback.Refuse(reachback.CodeHostNotConnected)
-	}
-	return c.sendApp(ctx, m)
-}
-
-func (c *channel) sendApp(ctx context.Context, m *Message) (*Message, error) {
-	got, err := c.request(ctx, &appMessage{Topic: m.Topic, Body: m.Body})
-	if err != nil {
-		return nil, err
-	}
-	a, ok := got.(*appMessage)
-	if !ok {
-		return nil, reachback.Refuse(reachback.CodeProtocolError)
-	}
-	return &Message{a.Topic, a.Body}, nil
 }
 
 // channel returns the host's channel, nil where there is none.

@@ -27,6 +27,9 @@ type decision struct {
 	permit *relay.Permit
 	err    error
 	at     time.Time
+
+	waiters int       // requests that wait for it; guarded by Broker.mu
+	left    time.Time // when one of them gave up
 }
 
 // decisions are those that are being made, and those made lately. Broker.mu

@@ -2,62 +2,101 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/relay"
 )
 
-// eventQueue is how many events may wait to be taken down. An event that finds no
-// room is dropped and counted; the host's own report corrects the record.
-const eventQueue = 4096
+// eventSteps are the steps that events are recorded as. Of other events, which a later
+// version of a gateway may have, there is no record.
+var eventSteps = map[relay.EventKind]Step{
+	relay.EventCalled:   StepCall,
+	relay.EventRefused:  StepCall,
+	relay.EventAnswered: StepAnswer,
+	relay.EventJoined:   StepJoined,
+	relay.EventFailed:   StepJoined,
+	relay.EventEnded:    StepEnd,
+}
+
+// late is how much a gateway's time of an event must differ from the broker's to
+// stand in the record beside it.
+const late = 10 * time.Second
 
 // Report implements [relay.Orchestrator].
 func (b *Broker) Report(e relay.Event) {
 	b.start()
-	select {
-	case b.events <- e:
-	default:
-		b.counters.droppedEvents.Add(1)
-	}
-}
-
-// takeEvents takes the events down in their order, and has old decisions
-// forgotten, until the broker is closed.
-func (b *Broker) takeEvents() {
-	tick := time.NewTicker(forgetEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case e := <-b.events:
-			b.take(e)
-		case now := <-tick.C:
-			b.mu.Lock()
-			b.calls.forget(now)
-			b.mu.Unlock()
-		case <-b.ctx.Done():
-			for range len(b.events) { // those that came before the end
-				b.take(<-b.events)
-			}
-			return
-		}
-	}
-}
-
-func (b *Broker) take(e relay.Event) {
-	ctx := context.WithoutCancel(b.ctx)
-	var err error
+	b.recordEvent(&e)
+	var err func(context.Context) error
 	switch e.Kind {
 	case relay.EventJoined:
-		err = b.dir.Joined(ctx, e.Session, e.Call)
+		err = func(ctx context.Context) error { return b.dir.Joined(ctx, e.Session, e.Call) }
 	case relay.EventEnded, relay.EventFailed:
-		err = b.dir.Left(ctx, e.Session, e.Call)
+		err = func(ctx context.Context) error { return b.dir.Left(ctx, e.Session, e.Call) }
+	default:
+		return
 	}
-	if err != nil {
-		b.log().Error("event lost", "session", e.Session, "err", err)
+	if !b.books.add(note{"call " + string(e.Kind), e.Session, err}) {
+		b.counters.droppedEvents.Add(1)
 	}
+	b.logEvent(&e)
+}
+
+// logEvent leaves a line of a call that was joined, or is over.
+func (b *Broker) logEvent(e *relay.Event) {
 	log := b.log().With("call", e.Call, "session", e.Session, "host", e.Host, "correlation_id", e.CorrelationID)
 	if e.Kind != relay.EventJoined {
 		log = log.With("code", e.Code, "to_host", e.ToHost, "to_client", e.ToClient)
 	}
 	log.Info("call "+string(e.Kind), "duration", e.Duration)
+}
+
+func (b *Broker) recordEvent(e *relay.Event) {
+	step, ok := eventSteps[e.Kind]
+	if !ok || step == StepCall && !b.mayRepeat(e.Tenant, e.User) {
+		return
+	}
+	r := Record{
+		Step: step, Party: partyGateway, Code: e.Code, CorrelationID: e.CorrelationID, Duration: e.Duration,
+		Tenant: e.Tenant, User: e.User, Resource: e.Resource, Session: e.Session, Call: e.Call, Host: e.Host, Gateway: e.Gateway,
+	}
+	if e.Remote.IsValid() {
+		r.Remote = e.Remote.String()
+	}
+	if e.Kind == relay.EventEnded {
+		r.Detail = fmt.Sprintf("%d bytes to the host, %d to the client", e.ToHost, e.ToClient)
+	}
+	if d := time.Since(e.Time); !e.Time.IsZero() && (d > late || d < -late) {
+		r.Detail = joinDetails(r.Detail, "the gateway's time was "+e.Time.UTC().Format(time.RFC3339))
+	}
+	b.record(r)
+}
+
+// recordReport records a host's own view of a session.
+func (b *Broker) recordReport(r SessionReport, of *Session) {
+	rec := Record{
+		Step: StepJoined, Party: partyHost, CorrelationID: of.CorrelationID, Tenant: of.User.Tenant, User: of.User.Subject,
+		Resource: of.Resource.ID, Session: of.ID, Host: of.Host,
+	}
+	switch r.State {
+	case ReportActive:
+	case ReportEnded:
+		rec.Step, rec.Code = StepEnd, r.Code
+	case ReportDisconnected:
+		rec.Step, rec.Detail = StepEnd, "the user session goes on"
+	case ReportLoggedOff:
+		rec.Step, rec.Detail = StepEnd, "the user session is over"
+	default:
+		return
+	}
+	b.record(rec)
+}
+
+// endCode is why a channel ended, as a record has it.
+func endCode(err error) reachback.Code {
+	if reachback.CodeOf(err) == reachback.CodeInternal {
+		return reachback.CodePathLost // the connection broke
+	}
+	return reachback.CodeOf(err)
 }

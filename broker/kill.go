@@ -8,8 +8,9 @@ import (
 	"github.com/reachback/reachback/relay"
 )
 
-// pollKills is how often a broker looks for kills that another one has written.
-const pollKills = 2 * time.Second
+// pollKills is how often a broker looks for kills that another one has written: so
+// often that with everything else they are in force within 2 s.
+const pollKills = time.Second
 
 // Kill ends a session at its gateway and its host, and refuses its token.
 func (b *Broker) Kill(ctx context.Context, session string) error {
@@ -48,11 +49,19 @@ func (b *Broker) Watch(ctx context.Context, f func(relay.Kill)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(b.ctx, func() { cancel(context.Cause(b.ctx)) })()
-	return b.follow(ctx, 0, func(k Kill) { f(k.Kill) })
+	return b.follow(ctx, 0, func(ctx context.Context, after uint64) (uint64, error) {
+		kills, err := b.dir.Kills(ctx, after)
+		for _, k := range kills {
+			f(k.Kill)
+			after = k.Revision
+		}
+		return after, err
+	})
 }
 
-// follow calls f for each kill with a revision over after, until ctx ends.
-func (b *Broker) follow(ctx context.Context, after uint64, f func(Kill)) error {
+// follow calls look with the last revision that was seen, at once and whenever there
+// may be newer kills, until ctx ends. It returns ctx's cause.
+func (b *Broker) follow(ctx context.Context, after uint64, look func(context.Context, uint64) (uint64, error)) error {
 	poll := time.NewTicker(pollKills)
 	defer poll.Stop()
 	for {
@@ -60,13 +69,9 @@ func (b *Broker) follow(ctx context.Context, after uint64, f func(Kill)) error {
 		b.mu.Lock()
 		nudged := b.nudged
 		b.mu.Unlock()
-		kills, err := b.dir.Kills(ctx, after)
-		if err != nil && ctx.Err() == nil {
+		var err error
+		if after, err = look(ctx, after); err != nil && ctx.Err() == nil {
 			b.log().Error("kills not read", "err", err)
-		}
-		for _, k := range kills {
-			f(k)
-			after = k.Revision
 		}
 		select {
 		case <-nudged:
@@ -77,8 +82,27 @@ func (b *Broker) follow(ctx context.Context, after uint64, f func(Kill)) error {
 	}
 }
 
+// enforceAll does the broker's own part of the kills over a revision, and returns the
+// last one.
+func (b *Broker) enforceAll(ctx context.Context, after uint64) (uint64, error) {
+	kills, err := b.dir.Kills(ctx, after)
+	if err != nil {
+		return after, err
+	}
+	for _, k := range kills {
+		b.enforce(k)
+		after = k.Revision
+	}
+	b.trusted.Store(true)
+	return after, nil
+}
+
 // enforce does the broker's own part of a kill.
 func (b *Broker) enforce(k Kill) {
+	if k.Gateway != "" {
+		b.endGateway(k.Gateway)
+		return
+	}
 	if k.Host != "" {
 		b.mu.Lock()
 		b.revoked[k.Host] = true

@@ -26,6 +26,9 @@ const (
 // Orchestrate implements [relay.Orchestrator].
 func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit, error) {
 	b.start()
+	if !b.trusted.Load() {
+		return nil, reachback.Refuse(reachback.CodeUnavailable)
+	}
 	b.mu.Lock()
 	if b.closing {
 		b.mu.Unlock()
@@ -43,15 +46,21 @@ func (b *Broker) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit,
 		}
 		b.wg.Go(func() { b.decide(d, c, deadline) })
 	}
-	b.mu.Unlock()
 	// Who knows the id of a call still learns nothing about it without its secrets.
 	if d.asked != fingerprint(c) {
+		b.mu.Unlock()
 		return nil, reachback.Refuse(reachback.CodeBadRequest)
 	}
+	d.waiters++
+	b.mu.Unlock()
 	select {
 	case <-d.done:
 		return d.permit, d.err
 	case <-ctx.Done():
+		b.mu.Lock()
+		d.waiters--
+		d.left = time.Now()
+		b.mu.Unlock()
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, reachback.Refuse(reachback.CodeHostTimeout)
 		}
@@ -67,19 +76,21 @@ func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 	defer cancel()
 	began := time.Now()
 	t, err := b.verifyCall(&c)
+	said := token.Genuine(t, err)
 	if err == nil {
-		d.permit, err = b.permit(ctx, &c, t)
+		d.permit, err = b.permit(ctx, d, &c, t)
 	}
 	log := b.log().With("call", c.ID, "gateway", printable.Clip(c.Gateway), "remote", c.Remote, "duration", time.Since(began))
-	if t != nil {
-		log = log.With("correlation_id", t.CorrelationID, "user", t.User.Subject, "tenant", t.User.Tenant, "resource", t.Resource)
+	if said != nil {
+		log = log.With("correlation_id", said.CorrelationID, "user", said.User.Subject, "tenant", said.User.Tenant, "resource", said.Resource)
+		b.recordDecision(d, &c, said, err, began)
 	}
 	if err != nil {
 		b.counters.refused(reachback.CodeOf(err))
 		log.Warn("call refused", "err", err)
 		e := *reachback.AsError(err)
-		if t != nil {
-			e.CorrelationID = t.CorrelationID
+		if said != nil {
+			e.CorrelationID = said.CorrelationID
 		}
 		d.err = &e
 	} else {
@@ -92,17 +103,17 @@ func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 	b.calls.keep(d, time.Now())
 }
 
-// verifyCall checks a call as if its gateway had checked nothing.
+// verifyCall checks a call as if its gateway had checked nothing. With an error that
+// comes after the token's check it returns the token's content all the same.
 func (b *Broker) verifyCall(c *relay.Call) (*token.Connection, error) {
-	if !b.gatewayKnown(c.Gateway) {
-		return nil, reachback.Refuse(reachback.CodeGatewayUnknown)
-	}
 	now := time.Now()
 	t, err := token.VerifyConnection(b.keys.set(now), c.Token, now)
 	if err != nil {
 		return nil, err
 	}
 	switch {
+	case !b.gatewayKnown(c.Gateway):
+		return t, reachback.Refuse(reachback.CodeGatewayUnknown)
 	case c.Raw != t.Raw(), !c.Raw && (len(c.Nonce) < 16 || len(c.Nonce) > 64), c.ID == "", c.Ticket == "":
 		return t, reachback.Refuse(reachback.CodeBadRequest)
 	}
@@ -111,7 +122,7 @@ func (b *Broker) verifyCall(c *relay.Call) (*token.Connection, error) {
 
 // permit uses the token up and finds a host that accepts. A token stays spent
 // whatever comes after.
-func (b *Broker) permit(ctx context.Context, c *relay.Call, t *token.Connection) (*relay.Permit, error) {
+func (b *Broker) permit(ctx context.Context, d *decision, c *relay.Call, t *token.Connection) (*relay.Permit, error) {
 	r := &Reservation{
 		User: t.User, Resource: t.Resource, Token: t.ID, Expires: t.Expires, Call: c.ID, Raw: t.Raw(),
 		Address: c.Remote.Addr().Unmap(), CorrelationID: t.CorrelationID,
@@ -119,13 +130,19 @@ func (b *Broker) permit(ctx context.Context, c *relay.Call, t *token.Connection)
 	var refusals []reachback.Code
 	for tries := 0; ; {
 		s, err := b.dir.Reserve(ctx, r)
+		if reachback.CodeOf(err) == reachback.CodeNoHost && b.Starter != nil && len(refusals) == 0 {
+			s, err = b.reserveStarted(ctx, d, r)
+		}
 		if err != nil {
 			return nil, outcome(err, refusals)
 		}
+		began := time.Now()
 		err = b.summon(ctx, c, t, s)
+		b.recordSummon(c, s, err, began)
 		if err == nil {
 			return b.sign(c, t, s)
 		}
+		// Where it cannot be released now, its 30 s do it.
 		if rerr := b.dir.Release(context.WithoutCancel(ctx), s.ID); rerr != nil {
 			b.log().Error("session not released", "session", s.ID, "err", rerr)
 		}
@@ -192,6 +209,7 @@ func (b *Broker) summon(ctx context.Context, c *relay.Call, t *token.Connection,
 	if _, ok := got.(*acceptMessage); !ok {
 		return reachback.Refuse(reachback.CodeHostRefused)
 	}
+	ch.known.add(s)
 	return nil
 }
 

@@ -132,3 +132,10 @@ func (p *party) renew(c *channel) error {
 	p.log.Info("identity certificate renewed")
 	return nil
 }
+
+// promised takes note of when a broker that goes down wants to be asked again.
+func (r *redial) promised(m *restartingMessage, now time.Time) {
+	in := min(time.Duration(max(m.ReconnectInMS, 0))*time.Millisecond, maxPromise)
+	r.notUntil = now.Add(in)
+	r.tryUntil = now.Add(in + min(time.Duration(max(m.TryForMS, 0))*time.Millisecond, maxPromise))
+}

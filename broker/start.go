@@ -12,8 +12,10 @@ type Starter interface {
 	// Start asks for a host. It is called for one pool, or for one personal
 	// host, at a time; calls that come meanwhile wait for the same start. It
 	// may return before the host is up: the calls wait until the host's
-	// control channel stands, or their 15 s are over. An error refuses them
-	// with no_host, at once.
+	// control channel stands, or their 15 s are over. For a minute after, it is
+	// not called again for the same, unless a host has come up. An error refuses
+	// the calls with no_host, at once. Start has a minute, and must return when
+	// ctx ends.
 	Start(ctx context.Context, r *StartRequest) error
 }
 

@@ -8,10 +8,13 @@ import (
 	"github.com/reachback/reachback"
 )
 
-// Stats are numbers of a broker since its start; Channels and Deciding are as of now.
+// Stats are numbers of a broker since its start; those of type int are as of now.
 type Stats struct {
 	Channels int // control channels of hosts
+	Gateways int // control channels of gateways
 	Deciding int // calls that are being decided, or were in about the last minute
+	Notes    int // joins, leaves and ends of channels that the directory has not taken yet
+	Records  int // that wait for the sink
 
 	Permitted       int64 // calls that got a host
 	Enrolled        int64
@@ -20,6 +23,12 @@ type Stats struct {
 	Overflows       int64 // channels closed because the host took messages too slowly
 	UnknownSessions int64 // sessions that a host reported and the broker had not made for it
 	DroppedEvents   int64 // events of relays for which there was no room
+	Starts          int64 // hosts that were asked to start
+	StartsFailed    int64 // those that the Starter could not start
+
+	RecordsWritten int64
+	RecordsDropped int64 // those that the sink did not take, or for which there was no room
+	ForeignEvents  int64 // events of gateways about sessions that are not as they say
 
 	Refused map[reachback.Code]int64 // calls, channels, enrolments and connects
 }
@@ -32,6 +41,9 @@ type counters struct {
 	overflows       atomic.Int64
 	unknownSessions atomic.Int64
 	droppedEvents   atomic.Int64
+	starts          atomic.Int64
+	startsFailed    atomic.Int64
+	foreignEvents   atomic.Int64
 	enrolled        atomic.Int64
 	renewed         atomic.Int64
 }
@@ -68,13 +80,13 @@ func (c *codeCounter) snapshot() map[reachback.Code]int64 {
 func (b *Broker) Stats() Stats {
 	b.start()
 	b.mu.Lock()
-	channels, calls := len(b.channels), len(b.calls.byCall)
+	channels, gateways, calls := len(b.channels), len(b.gateways), len(b.calls.byCall)
 	b.mu.Unlock()
 	c := &b.counters
 	return Stats{
-		Channels: channels, Deciding: calls,
+		Channels: channels, Gateways: gateways, Deciding: calls,
 		Permitted: c.permitted.Load(), Enrolled: c.enrolled.Load(), Renewed: c.renewed.Load(),
 		Superseded: c.superseded.Load(), Overflows: c.overflows.Load(), UnknownSessions: c.unknownSessions.Load(),
-		DroppedEvents: c.droppedEvents.Load(), Refused: c.codes.snapshot(),
+		DroppedEvents: c.droppedEvents.Load(), ForeignEvents: c.foreignEvents.Load(), Refused: c.codes.snapshot(),
 	}
 }

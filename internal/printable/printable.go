@@ -1,7 +1,11 @@
 // Package printable bounds what strangers can make a record of.
 package printable
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
 
 // MaxLen is how many bytes of a stranger's string a record holds.
 const MaxLen = 128
@@ -20,4 +24,15 @@ func ClipTo(s string, most int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// Text is ClipTo for what is kept and shown elsewhere: of what moves a terminal's
+// cursor, hides text, or is no UTF-8, each character becomes U+FFFD.
+func Text(s string, most int) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, ClipTo(s, most))
 }

@@ -1,0 +1,213 @@
+package broker
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback"
+)
+
+// maxOwed is how many sessions a channel keeps reports of while the directory is
+// away. A host that reports more has to come back, and report in full.
+const maxOwed = 2 * maxReported
+
+// owed is what a host has said and the directory has not taken yet. Reports stay in
+// their order; of drain and health the last word counts. So a channel outlives an
+// outage of the directory, and the rows are right after it.
+type owed struct {
+	mu       sync.Mutex
+	reports  []*sessionsMessage
+	sessions int // in them
+	drain    *bool
+	health   *Health
+	paying   bool // payLater runs
+}
+
+// owe adds to what is owed, and pays it now, unless that has failed before: then it
+// is left to payLater, so that the reader does not wait for a directory that is away.
+func (c *control) owe(add func(o *owed)) error {
+	c.owed.mu.Lock()
+	add(&c.owed)
+	paying, tooMuch := c.owed.paying, c.owed.sessions > maxOwed
+	c.owed.mu.Unlock()
+	switch {
+	case tooMuch:
+		return reachback.Refuse(reachback.CodeUnavailable)
+	case paying:
+		return nil
+	}
+	if err := c.pay(context.Background()); err != nil {
+		c.broker.log().Error("the directory does not take what a host says; it is tried again", "host", c.host, "err", err)
+		c.owed.mu.Lock()
+		c.owed.paying = true
+		c.owed.mu.Unlock()
+		c.wg.Go(c.payLater)
+	}
+	return nil
+}
+
+// payLater tries again until everything is paid or the channel has ended, after which
+// the host's next report says it all again. serve waits for it.
+func (c *control) payLater() {
+	for wait := bookRetry; ; wait = min(2*wait, bookRetryMost) {
+		select {
+		case <-time.After(wait + rand.N(wait/4)):
+		case <-c.ctx.Done():
+			return
+		}
+		for c.pay(c.ctx) == nil {
+			c.owed.mu.Lock()
+			done := c.owed.empty()
+			c.owed.paying = !done
+			c.owed.mu.Unlock()
+			if done {
+				return
+			}
+		}
+	}
+}
+
+func (o *owed) empty() bool { return len(o.reports) == 0 && o.drain == nil && o.health == nil }
+
+// pay writes down what is owed. What the directory cannot take stays owed; what it
+// refuses is logged and given up.
+func (c *control) pay(ctx context.Context) error {
+	c.owed.mu.Lock()
+	reports, drain, health := c.owed.reports, c.owed.drain, c.owed.health
+	c.owed.reports, c.owed.sessions, c.owed.drain, c.owed.health = nil, 0, nil, nil
+	c.owed.mu.Unlock()
+	err := func() error {
+		for len(reports) > 0 {
+			if err := c.hostReport(ctx, reports[0]); err != nil {
+				return err
+			}
+			reports = reports[1:]
+		}
+		if drain != nil {
+			if err := c.paid("drain", c.broker.dir.Drain(ctx, c.host, c.epoch, *drain)); err != nil {
+				return err
+			}
+			drain = nil
+		}
+		if health != nil {
+			if err := c.paid("health", c.broker.dir.Health(ctx, c.host, c.epoch, health)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}()
+	if err == nil {
+		return nil
+	}
+	c.owed.mu.Lock()
+	defer c.owed.mu.Unlock()
+	c.owed.reports = append(reports, c.owed.reports...)
+	for _, m := range reports {
+		c.owed.sessions += len(m.Sessions)
+	}
+	if c.owed.drain == nil {
+		c.owed.drain = drain
+	}
+	if c.owed.health == nil {
+		c.owed.health = health
+	}
+	return err
+}
+
+// paid returns err if it is worth another try.
+func (c *control) paid(what string, err error) error {
+	if err == nil || reachback.CodeOf(err) == reachback.CodeUnavailable {
+		return err
+	}
+	c.broker.log().Error("what a host said is lost", "what", what, "host", c.host, "err", err)
+	return nil
+}
+
+// maxKnown is how many sessions a channel remembers what it summoned its host for.
+const maxKnown = 1024
+
+// known are sessions that a channel's host was summoned for, so that its own view of
+// them can be recorded; the session made first is forgotten first.
+type known struct {
+	mu    sync.Mutex
+	byID  map[string]*knownSession
+	order []string
+}
+
+type knownSession struct {
+	Session
+	active bool // the host has said so
+}
+
+// add remembers a session.
+func (k *known) add(s *Session) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.byID == nil {
+		k.byID = make(map[string]*knownSession)
+	}
+	if k.byID[s.ID] == nil {
+		if len(k.order) >= maxKnown {
+			delete(k.byID, k.order[0])
+			k.order = k.order[1:]
+		}
+		k.order = append(k.order, s.ID)
+	}
+	k.byID[s.ID] = &knownSession{Session: *s}
+}
+
+// news returns the session of a report that says something new of it, else nil.
+func (k *known) news(r *SessionReport) *Session {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.byID[r.Session]
+	switch {
+	case s == nil, r.State == ReportActive && s.active:
+		return nil
+	case r.State == ReportActive:
+		s.active = true
+	default:
+		delete(k.byID, r.Session)
+		k.order = slices.DeleteFunc(k.order, func(id string) bool { return id == r.Session })
+	}
+	return &s.Session
+}
+
+// hostReport has the directory take a report, and does what follows from it.
+func (c *control) hostReport(ctx context.Context, m *sessionsMessage) error {
+	b := c.broker
+	a, err := b.dir.HostReport(ctx, c.host, c.epoch, m.Full, m.Sessions)
+	if err != nil {
+		return c.paid("report of sessions", err)
+	}
+	if a.Unknown > 0 {
+		b.counters.unknownSessions.Add(int64(a.Unknown))
+		b.log().Warn("host reports sessions that were not made for it", "host", c.host, "count", a.Unknown)
+		b.recordChannel(Record{Host: c.host, Detail: "reports sessions that were not made for it"})
+	}
+	changed := make(map[string]*Session, len(a.Changed))
+	for i := range a.Changed {
+		changed[a.Changed[i].ID] = &a.Changed[i]
+	}
+	for i := range m.Sessions {
+		r := &m.Sessions[i]
+		s := c.known.news(r)
+		if s == nil {
+			s = changed[r.Session]
+		}
+		if s != nil {
+			b.recordReport(*r, s)
+		}
+		delete(changed, r.Session)
+	}
+	for _, s := range changed {
+		b.recordReport(SessionReport{State: ReportEnded, Code: reachback.CodeHostLost}, s)
+	}
+	for _, k := range a.Kills {
+		c.send(&disconnectMessage{Session: k.Session, Code: k.Code})
+	}
+	return nil
+}
