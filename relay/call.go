@@ -88,7 +88,11 @@ func (r *Relay) admit(ctx context.Context, w *waiting) error {
 		return err
 	}
 	defer leave()
-	t, err := token.VerifyConnection(r.Orchestrator.Trust().Keys, c.Token, time.Now())
+	keys := r.Orchestrator.Trust().Keys
+	if keys == nil {
+		return reachback.Refuse(reachback.CodeUnavailable)
+	}
+	t, err := token.VerifyConnection(keys, c.Token, time.Now())
 	if said := token.Genuine(t, err); said != nil {
 		w.know(said, r.URL)
 	}

@@ -32,8 +32,10 @@ type Orchestrator interface {
 
 // Trust is what a relay needs to check a token or a certificate by itself.
 type Trust struct {
-	Keys   *jose.JSONWebKeySet // public keys of connection tokens
-	HostCA *x509.CertPool      // issues the identity certificates of hosts
+	// Keys are the public keys of connection tokens. Nil says that they are not
+	// known yet: calls are refused with unavailable, and blame nobody.
+	Keys   *jose.JSONWebKeySet
+	HostCA *x509.CertPool // issues the identity certificates of hosts
 	// Revoked tells whether the host's certificate is withdrawn; nil means none is.
 	Revoked func(host string) bool
 }

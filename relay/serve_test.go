@@ -294,3 +294,15 @@ func TestHealth(t *testing.T) {
 		require.JSONEq(t, `{"status":"ok"}`, string(body))
 	})
 }
+
+func TestCallsAreRefusedUntilTheKeysAreKnown(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		keys := w.trust.Keys
+		w.trust.Keys = nil
+		for range 200 { // more than an address that guesses has forgiven
+			requireCode(t, reachback.CodeUnavailable, (<-w.call("alice")).err)
+		}
+		w.trust.Keys = keys
+		w.pair("alice")
+	})
+}
