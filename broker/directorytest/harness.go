@@ -56,6 +56,9 @@ var groups = []struct {
 	cases []testCase
 }{
 	{"Placement", placementCases},
+	{"Personal", personalCases},
+	{"Counting", countingCases},
+	{"Tokens", tokenCases},
 }
 
 // Run checks a directory in all cases.

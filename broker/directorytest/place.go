@@ -273,3 +273,11 @@ func (p *place) state(s *broker.Session) broker.SessionState {
 	p.ok(err)
 	return got.State
 }
+
+// live are the pending and active sessions of a host.
+func (p *place) live(name string) []broker.Session {
+	p.t.Helper()
+	s, err := p.d.ListSessions(p.t.Context(), &broker.SessionQuery{Host: p.ids[name], Live: true})
+	p.ok(err)
+	return s
+}
