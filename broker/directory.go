@@ -100,7 +100,9 @@ type Enrolment interface {
 	RevokeHost(ctx context.Context, id string) error
 
 	// EnrolGateway is Enrol for a gateway. It refuses with gateway_url_taken
-	// where a gateway that is not revoked has the URL and another key.
+	// where a gateway that is not revoked has the URL and another key. A
+	// gateway that is enrolled and names another URL than before spends a use,
+	// for hosts are sent there.
 	EnrolGateway(ctx context.Context, e *EnrolRequest) (*Gateway, error)
 	// Gateway refuses with gateway_unknown and gateway_revoked.
 	Gateway(ctx context.Context, id string) (*Gateway, error)

@@ -44,6 +44,12 @@ func (d *MemoryDirectory) EnrolGateway(_ context.Context, e *EnrolRequest) (*Gat
 		g = Gateway{ID: randomID(16), EnrolledAt: now.UTC().Truncate(time.Second)}
 	case known.Revoked:
 		return nil, reachback.Refuse(reachback.CodeGatewayRevoked)
+	case known.URL != e.URL && r.Uses <= 0:
+		return nil, reachback.Refuse(reachback.CodeRegistrationUsedUp)
+	case known.URL != e.URL:
+		r.Uses--
+		next.Registrations[r.ID] = *r
+		g = *known
 	default:
 		g = *known
 	}

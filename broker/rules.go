@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
@@ -90,10 +89,10 @@ func CheckName(name string) error {
 	return nil
 }
 
-// CheckGatewayURL refuses, with bad_request, what is not the base URL of a gateway.
+// CheckGatewayURL refuses, with bad_request, what is not the base URL of a gateway in
+// its one form, in which equal URLs are equal texts.
 func CheckGatewayURL(base string) error {
-	u, err := url.Parse(base)
-	if err != nil || len(base) > 512 || u.Scheme == "" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if u, ok := gatewayURL(base); !ok || u != base {
 		return bad("%.100q is not the base URL of a gateway", base)
 	}
 	return nil
