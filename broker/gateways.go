@@ -84,7 +84,7 @@ func (b *Broker) SetGatewayDrain(ctx context.Context, gateway string, on bool) e
 	if on {
 		what = "gateway drain on"
 	}
-	return b.operate(ctx, what, Record{Gateway: gateway}, func(ctx context.Context) error {
+	return b.Operate(ctx, what, Record{Gateway: gateway}, func(ctx context.Context) error {
 		if err := b.dir.SetGatewayDrain(ctx, gateway, on); err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (b *Broker) SetGatewayDrain(ctx context.Context, gateway string, on bool) e
 // RevokeGateway withdraws a gateway's identity for good and ends its channel. What
 // goes through it goes on until the gateway is stopped or its sessions are killed.
 func (b *Broker) RevokeGateway(ctx context.Context, gateway string) error {
-	return b.operate(ctx, "revoke gateway", Record{Gateway: gateway}, func(ctx context.Context) error {
+	return b.Operate(ctx, "revoke gateway", Record{Gateway: gateway}, func(ctx context.Context) error {
 		if err := b.dir.RevokeGateway(ctx, gateway); err != nil {
 			return err
 		}

@@ -15,24 +15,26 @@ const pollKills = time.Second
 // Kill ends a session at its gateway and its host, and refuses its token.
 func (b *Broker) Kill(ctx context.Context, session string) error {
 	b.start()
-	if err := b.dir.Kill(ctx, session, reachback.CodeKilled); err != nil {
-		return err
-	}
-	b.log().Info("session killed", "session", session)
-	b.nudge()
-	return nil
+	r, _ := b.sessionRecord(ctx, session) // the record is poorer without, the kill is not
+	return b.Operate(ctx, "kill", r, func(ctx context.Context) error {
+		if err := b.dir.Kill(ctx, session, reachback.CodeKilled); err != nil {
+			return err
+		}
+		b.nudge()
+		return nil
+	})
 }
 
 // RevokeHost withdraws a host's identity and ends its channel, legs and sessions.
 func (b *Broker) RevokeHost(ctx context.Context, host string) error {
-	b.start()
-	if err := b.dir.RevokeHost(ctx, host); err != nil {
-		return err
-	}
-	b.log().Info("host revoked", "host", host)
-	b.enforce(Kill{Kill: relay.Kill{Host: host, Code: reachback.CodeHostRevoked}})
-	b.nudge()
-	return nil
+	return b.Operate(ctx, "revoke host", Record{Host: host}, func(ctx context.Context) error {
+		if err := b.dir.RevokeHost(ctx, host); err != nil {
+			return err
+		}
+		b.enforce(Kill{Kill: relay.Kill{Host: host, Code: reachback.CodeHostRevoked}})
+		b.nudge()
+		return nil
+	})
 }
 
 // nudge wakes those who follow the kills.

@@ -10,6 +10,36 @@ import (
 	"github.com/reachback/reachback"
 )
 
+type operatorKey struct{}
+
+// ByOperator returns a context under which the broker's records of what an operator
+// does name who that is.
+func ByOperator(ctx context.Context, who string) context.Context {
+	return context.WithValue(ctx, operatorKey{}, who)
+}
+
+// Operate does something to the directory on an operator's behalf, and leaves a record
+// and a line in the log of it, whether it succeeds or not. What is said in a few words.
+func (b *Broker) Operate(ctx context.Context, what string, r Record, do func(context.Context) error) error {
+	b.start()
+	began := time.Now()
+	err := refusal(do(ctx))
+	who, _ := ctx.Value(operatorKey{}).(string)
+	r.Step, r.Party, r.Code, r.Duration = StepAdmin, partyBroker, reachback.CodeOf(err), time.Since(began)
+	r.Detail = what
+	if who != "" {
+		r.Detail = joinDetails(what, "by "+who)
+	}
+	b.record(r)
+	log := b.log().With("what", what, "operator", who, "host", r.Host, "gateway", r.Gateway, "session", r.Session)
+	if err != nil {
+		log.Warn("operator's action failed", "err", err)
+		return err
+	}
+	log.Info("operator's action")
+	return nil
+}
+
 // SetDrain takes a host out of the placement of new users, or back in, for as long as
 // the operator wants. Sessions go on, and users with a user session there return to it.
 func (b *Broker) SetDrain(ctx context.Context, host string, on bool) error {
@@ -17,14 +47,14 @@ func (b *Broker) SetDrain(ctx context.Context, host string, on bool) error {
 	if on {
 		what = "drain on"
 	}
-	return b.operate(ctx, what, Record{Host: host}, func(ctx context.Context) error {
+	return b.Operate(ctx, what, Record{Host: host}, func(ctx context.Context) error {
 		return b.dir.SetDrain(ctx, host, on)
 	})
 }
 
 // Approve lets a host of a pool that asks for approval have users.
 func (b *Broker) Approve(ctx context.Context, host string) error {
-	return b.operate(ctx, "approve", Record{Host: host}, func(ctx context.Context) error {
+	return b.Operate(ctx, "approve", Record{Host: host}, func(ctx context.Context) error {
 		return b.dir.Approve(ctx, host)
 	})
 }
@@ -71,15 +101,12 @@ func showable(title, text string) bool {
 
 func (b *Broker) userSession(ctx context.Context, what string, m *userSessionMessage) error {
 	b.start()
-	s, err := b.dir.Session(ctx, m.Session)
-	if err != nil {
-		return b.operate(ctx, what, Record{Session: m.Session}, func(context.Context) error { return err })
-	}
-	r := Record{
-		Session: s.ID, Host: s.Host, Tenant: s.User.Tenant, User: s.User.Subject, Resource: s.Resource.ID, CorrelationID: s.CorrelationID,
-	}
-	return b.operate(ctx, what, r, func(ctx context.Context) error {
-		ch := b.channel(s.Host)
+	r, err := b.sessionRecord(ctx, m.Session)
+	return b.Operate(ctx, what, r, func(ctx context.Context) error {
+		if err != nil {
+			return err
+		}
+		ch := b.channel(r.Host)
 		if ch == nil {
 			return reachback.Refuse(reachback.CodeHostNotConnected)
 		}
@@ -94,4 +121,15 @@ func (b *Broker) userSession(ctx context.Context, what string, m *userSessionMes
 		}
 		return nil
 	})
+}
+
+// sessionRecord is a record about a session, with what the directory knows of it.
+func (b *Broker) sessionRecord(ctx context.Context, session string) (Record, error) {
+	s, err := b.dir.Session(ctx, session)
+	if err != nil {
+		return Record{Session: session}, err
+	}
+	return Record{
+		Session: s.ID, Host: s.Host, Tenant: s.User.Tenant, User: s.User.Subject, Resource: s.Resource.ID, CorrelationID: s.CorrelationID,
+	}, nil
 }

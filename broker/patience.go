@@ -27,13 +27,19 @@ func ask[T any](ctx context.Context, question func(context.Context) (T, error)) 
 	if err == nil {
 		return got, nil
 	}
-	if _, refused := errors.AsType[*reachback.Error](err); refused {
-		return got, err
+	if _, refused := errors.AsType[*reachback.Error](err); !refused && ctx.Err() != nil {
+		return got, context.Cause(ctx) // the asker's own end, not the directory's
 	}
-	if ctx.Err() != nil { // the asker's own end, not the directory's
-		return got, context.Cause(ctx)
+	return got, refusal(err)
+}
+
+// refusal is err with a code: that of a refusal, or unavailable, which is what any
+// other error of a directory means.
+func refusal(err error) error {
+	if _, refused := errors.AsType[*reachback.Error](err); refused || err == nil {
+		return err
 	}
-	return got, fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeUnavailable), err)
+	return fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeUnavailable), err)
 }
 
 // tell is ask for what has no answer but an error.

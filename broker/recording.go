@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -132,34 +131,4 @@ func (s *sparse) first(key string, now time.Time) bool {
 	}
 	s.seen[key] = now
 	return true
-}
-
-type operatorKey struct{}
-
-// ByOperator returns a context under which the broker's records of what an operator
-// does name who that is.
-func ByOperator(ctx context.Context, who string) context.Context {
-	return context.WithValue(ctx, operatorKey{}, who)
-}
-
-// operate does something on an operator's behalf, and leaves a record and a line in
-// the log of it.
-func (b *Broker) operate(ctx context.Context, what string, r Record, do func(context.Context) error) error {
-	b.start()
-	began := time.Now()
-	err := do(ctx)
-	who, _ := ctx.Value(operatorKey{}).(string)
-	r.Step, r.Party, r.Code, r.Duration = StepAdmin, partyBroker, reachback.CodeOf(err), time.Since(began)
-	r.Detail = what
-	if who != "" {
-		r.Detail = joinDetails(what, "by "+who)
-	}
-	b.record(r)
-	log := b.log().With("what", what, "operator", who, "host", r.Host, "gateway", r.Gateway, "session", r.Session)
-	if err != nil {
-		log.Warn("operator's action failed", "err", err)
-		return err
-	}
-	log.Info("operator's action")
-	return nil
 }
