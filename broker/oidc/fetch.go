@@ -26,9 +26,10 @@ const (
 )
 
 // Discover reads the issuer's discovery document under the rules that a [Verifier]
-// has for it: https (http only at a loopback address), redirects only within one
-// origin, an answer of bounded size, and an issuer of exactly that name. Clients
-// find the endpoints of their sign-in so. HTTP may be nil.
+// has for it: https (http only at a loopback address), also of the endpoints that it
+// names, redirects only within one origin, an answer of bounded size, and an issuer
+// of exactly that name. Of the client, which may be nil, its transport and timeout
+// count.
 func Discover(ctx context.Context, client *http.Client, issuer string) (*gooidc.Provider, error) {
 	if _, err := issuerURL(issuer); err != nil {
 		return nil, err
@@ -37,7 +38,21 @@ func Discover(ctx context.Context, client *http.Client, issuer string) (*gooidc.
 	if err != nil {
 		return nil, fmt.Errorf("oidc: issuer %s: discovery: %w", printable.Clip(issuer), err)
 	}
+	e := p.Endpoint()
+	for _, u := range []string{e.AuthURL, e.TokenURL, e.DeviceAuthURL, p.UserInfoEndpoint()} {
+		if u != "" && !Admitted(issuer, u) {
+			return nil, fmt.Errorf("oidc: issuer %s: discovery: the endpoint %q is not https", printable.Clip(issuer), printable.Clip(u))
+		}
+	}
 	return p, nil
+}
+
+// Admitted reports whether a URL that the issuer names, also on another host, may be
+// asked, or shown to a user: https, or http at a loopback address where the issuer
+// is at one too.
+func Admitted(issuer, named string) bool {
+	u, err := url.Parse(named)
+	return err == nil && admitted(u) && (u.Scheme == "https" || strings.HasPrefix(issuer, "http:"))
 }
 
 // fetch asks the issuer for its keys. Where they are is asked each time, since an
@@ -63,11 +78,10 @@ func fetchKeys(ctx context.Context, client *http.Client, issuer string, p *gooid
 	if err := p.Claims(&doc); err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(doc.JWKS)
-	if err != nil || !admitted(u) || u.Scheme == "http" && !strings.HasPrefix(issuer, "http:") {
+	if !Admitted(issuer, doc.JWKS) {
 		return nil, fmt.Errorf("the address %q is not https", printable.Clip(doc.JWKS))
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, doc.JWKS, nil)
 	if err != nil {
 		return nil, err
 	}

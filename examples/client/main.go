@@ -5,7 +5,13 @@
 //	client -server https://127.0.0.1:8443 -token srv/alice.token -dir files -ca srv/ca.pem -resource desktop -listen 127.0.0.1:13389
 //	xfreerdp /v:127.0.0.1:13389
 //
-// Standard output has the events "resource", "listening", "connected" and "end".
+// With -login it signs the user in at the server's issuer: it prints the event
+// "login", with a page to open in any browser ("verification_uri") and a code to
+// enter there ("user_code"), and keeps the token in the file of -token up to date
+// while it runs. A refresh token beside it, FILE.refresh, signs him in the next time.
+//
+// Standard output has the events "login", "resource", "listening", "connected" and
+// "end".
 package main
 
 import (
@@ -25,6 +31,7 @@ func main() {
 	program.Main("client", "subscribes to a feed and carries RDP clients to a resource.", func(f *flag.FlagSet) {
 		f.StringVar(&cfg.Server, "server", "", "base `URL` of the feed; required")
 		f.StringVar(&cfg.Token, "token", "", "`file` with the user's bearer token, read again for each connection; required")
+		f.BoolVar(&cfg.Login, "login", false, "sign in at the server's issuer, and write the token to the file of -token")
 		f.StringVar(&cfg.Dir, "dir", "", "`folder` for the .rdp files; required")
 		f.StringVar(&cfg.CA, "ca", "", "`file` with the server's certificate authorities, PEM; the system's by default")
 		f.BoolVar(&list, "list", false, "print an event for each resource")
@@ -47,6 +54,9 @@ func run(ctx context.Context, p *program.Program, cfg *clientside.Config, list b
 		return err
 	}
 	defer c.Close()
+	if err := c.SignIn(ctx); err != nil {
+		return err
+	}
 	files, err := c.Subscribe(ctx)
 	if err != nil {
 		return err

@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +27,7 @@ const dialTimeout = 30 * time.Second
 type Config struct {
 	Server string // base URL of the feed
 	Token  string // path of a file with the user's bearer token
+	Login  bool   // sign the user in, and keep that file up to date
 	Dir    string // where the .rdp files go
 	CA     string // path of the CA file; empty: the system's
 }
@@ -37,12 +37,22 @@ type Client struct {
 	program *program.Program
 	feed    *feed.Client
 	dialer  *transport.Dialer
-	unlock  func()
+	closers []func() // in the order of their making
+	login   *login   // nil: the token file is somebody else's to write
+
+	stopLogin context.CancelFunc // set by SignIn, which starts what keeping waits for
+	keeping   sync.WaitGroup
 }
 
 // New returns a client, which has the folder to itself until Close. It reads the
 // token file again for each request.
 func New(p *program.Program, cfg *Config) (_ *Client, err error) {
+	c := &Client{program: p, stopLogin: func() {}}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
 	origin, err := program.Origin("-server", cfg.Server)
 	if err != nil {
 		return nil, err
@@ -54,35 +64,80 @@ func New(p *program.Program, cfg *Config) (_ *Client, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			unlock()
-		}
-	}()
+	c.closers = append(c.closers, unlock)
 	tlsConfig, err := program.TrustFile(cfg.CA)
 	if err != nil {
 		return nil, err
 	}
-	token := func(context.Context) (string, error) {
-		b, err := os.ReadFile(cfg.Token)
-		return strings.TrimSpace(string(b)), err
-	}
-	if _, err := token(context.Background()); err != nil {
-		return nil, err
+	files := tokenFiles(cfg.Token)
+	if !cfg.Login {
+		if _, err := files.accessToken(); err != nil {
+			return nil, err
+		}
 	}
 	transporter := http.DefaultTransport.(*http.Transport).Clone()
 	transporter.TLSClientConfig = tlsConfig
 	transporter.MaxResponseHeaderBytes = 20 << 10
-	f := &feed.Client{URL: origin.String(), Token: token, Dir: cfg.Dir, HTTP: &http.Client{Transport: transporter}}
-	return &Client{program: p, feed: f, unlock: unlock, dialer: &transport.Dialer{
-		Connect: f.Connect,
-		Relay:   &relay.Dialer{TLS: tlsConfig},
-		Logger:  p.Logger.With("part", "client"),
-	}}, nil
+	c.feed = &feed.Client{
+		URL:   origin.String(),
+		Token: func(context.Context) (string, error) { return files.accessToken() },
+		Dir:   cfg.Dir,
+		HTTP:  &http.Client{Transport: transporter},
+	}
+	c.dialer = &transport.Dialer{Connect: c.feed.Connect, Relay: &relay.Dialer{TLS: tlsConfig}, Logger: p.Logger.With("part", "client")}
+	if !cfg.Login {
+		return c, nil
+	}
+	if unlock, err = files.lock(); err != nil {
+		return nil, err
+	}
+	c.closers = append(c.closers, unlock)
+	c.login = &login{program: p, feed: c.feed, files: files}
+	c.login.http, err = issuerHTTP(cfg.CA)
+	return c, err
+}
+
+// issuerHTTP is for the issuer, which may be the server's neighbour or somebody
+// else's: it trusts the authorities of the system and those of the file.
+func issuerHTTP(ca string) (*http.Client, error) {
+	tlsConfig, err := program.TrustAlso(ca)
+	if err != nil {
+		return nil, err
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = tlsConfig
+	t.MaxResponseHeaderBytes = 20 << 10
+	return &http.Client{
+		Transport: t,
+		Timeout:   issuerTimeout,
+		// A refresh token is not for whomever the issuer redirects to.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// SignIn signs the user in, and keeps him so until Close. Where that is not asked
+// for it does nothing.
+func (c *Client) SignIn(ctx context.Context) error {
+	if c.login == nil {
+		return nil
+	}
+	due, err := c.login.signIn(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, c.stopLogin = context.WithCancel(ctx)
+	c.keeping.Go(func() { c.login.keep(ctx, due) }) // ended and awaited by Close
+	return nil
 }
 
 // Close lets another process have the folder.
-func (c *Client) Close() { c.unlock() }
+func (c *Client) Close() {
+	c.stopLogin()
+	c.keeping.Wait()
+	for _, closer := range slices.Backward(c.closers) {
+		closer()
+	}
+}
 
 // Subscribe reads the feed and stores its files.
 func (c *Client) Subscribe(ctx context.Context) ([]feed.File, error) { return c.feed.Refresh(ctx) }

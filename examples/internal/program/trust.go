@@ -14,11 +14,27 @@ func TrustFile(path string) (*tls.Config, error) {
 	if path == "" {
 		return &tls.Config{}, nil
 	}
+	return trust(x509.NewCertPool(), path)
+}
+
+// TrustAlso is [TrustFile] for peers that may have certificates of the system's
+// authorities too.
+func TrustAlso(path string) (*tls.Config, error) {
+	if path == "" {
+		return &tls.Config{}, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, err
+	}
+	return trust(pool, path)
+}
+
+func trust(pool *x509.CertPool, path string) (*tls.Config, error) {
 	pem, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("%s holds no certificate", path)
 	}
