@@ -44,9 +44,14 @@ func examples() map[string]message {
 }
 
 func TestControlVectors(t *testing.T) {
+	checkVectors(t, "control", examples())
+}
+
+// checkVectors compares the messages of a block of vectors with ours, both ways.
+func checkVectors(t *testing.T, group string, examples map[string]message) {
 	seen := map[string]bool{}
-	for _, v := range spectest.Vectors(t, "control") {
-		m := examples()[v.Name]
+	for _, v := range spectest.Vectors(t, group) {
+		m := examples[v.Name]
 		require.NotNil(t, m, "%s is not one of ours", v.Name)
 		seen[v.Name] = true
 		got, err := appendMessage(nil, m)
@@ -67,7 +72,7 @@ func TestControlVectors(t *testing.T) {
 			requireCode(t, reachback.CodeProtocolError, err)
 		}
 	}
-	require.Len(t, seen, len(examples()), "SPEC.md prints every message")
+	require.Len(t, seen, len(examples), "SPEC.md prints every message")
 }
 
 func TestSummonSurvivesTheChannel(t *testing.T) {
@@ -97,12 +102,14 @@ func TestD4_ALengthIsCheckedBeforeAnythingIsAllocated(t *testing.T) {
 }
 
 func FuzzParseMessage(f *testing.F) {
-	for _, m := range examples() {
-		b, err := appendMessage(nil, m)
-		if err != nil {
-			f.Fatal(err)
+	for _, all := range []map[string]message{examples(), gatewayExamples()} {
+		for _, m := range all {
+			b, err := appendMessage(nil, m)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(b)
 		}
-		f.Add(b)
 	}
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
 	f.Add([]byte("\x00\x00\x00\x02{}"))

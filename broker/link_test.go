@@ -147,6 +147,7 @@ func TestLinkAsksTheBrokerOnBehalfOfItsRelay(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []string{gateway, apart}, conn.Gateways)
 		g.stop()
+		synctest.Wait()
 		conn, err = w.broker.Connect(t.Context(), alice(), "desktop", clientKey)
 		require.NoError(t, err)
 		require.Equal(t, []string{gateway}, conn.Gateways, "one that is down is named to nobody")
