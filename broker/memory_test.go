@@ -12,3 +12,19 @@ var inMemory = directorytest.Harness{
 }
 
 func TestMemoryDirectory(t *testing.T) { directorytest.Run(t, inMemory) }
+
+func TestA6_KilledSessionsTokenIsRefusedInMemory(t *testing.T) {
+	directorytest.RunAttack(t, inMemory, "A6")
+}
+
+func TestA8_TenantsAreKeptApartInMemory(t *testing.T) { directorytest.RunAttack(t, inMemory, "A8") }
+
+func TestB11_NoMoreThanTheLimitIsPlacedInMemory(t *testing.T) {
+	directorytest.RunAttack(t, inMemory, "B11")
+}
+
+func TestB12_DrainIsForNewUsersOnlyInMemory(t *testing.T) { directorytest.RunAttack(t, inMemory, "B12") }
+
+func TestG12_SlotsOfADeadHostComeBackOnceInMemory(t *testing.T) {
+	directorytest.RunAttack(t, inMemory, "G12")
+}

@@ -59,6 +59,16 @@ var groups = []struct {
 	{"Personal", personalCases},
 	{"Counting", countingCases},
 	{"Tokens", tokenCases},
+	{"Presence", presenceCases},
+	{"Reports", reportCases},
+	{"Sessions", sessionCases},
+	{"Concurrency", concurrencyCases},
+	{"Enrolment", enrolmentCases},
+	{"Hosts", hostCases},
+	{"Gateways", gatewayCases},
+	{"Catalogue", catalogueCases},
+	{"Tenants", tenantCases},
+	{"Records", recordCases},
 }
 
 // Run checks a directory in all cases.
