@@ -17,7 +17,7 @@ const (
 	// of them. A note that finds no room is dropped and counted; the host's next
 	// full report corrects what it said.
 	bookkeepers = 16
-	bookQueue   = 256
+	bookQueue   = 2048
 	// A note that the directory cannot take is tried again after bookRetry, the
 	// next time after twice as long, bookRetryMost at most.
 	bookRetry     = 500 * time.Millisecond
@@ -33,7 +33,7 @@ const (
 type books struct {
 	log    *slog.Logger
 	seed   maphash.Seed
-	shares [bookkeepers]chan note // never closed
+	shares [bookkeepers]share
 
 	ctx    context.Context // ends with close
 	cancel context.CancelFunc
@@ -54,31 +54,62 @@ func newBooks(log *slog.Logger) *books {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.flush, b.stop = context.WithCancel(context.Background())
 	for i := range b.shares {
-		b.shares[i] = make(chan note, bookQueue)
-		b.wg.Go(func() { b.keep(b.shares[i]) })
+		s := &b.shares[i]
+		s.wake = make(chan struct{}, 1)
+		b.wg.Go(func() { b.keep(s) })
 	}
 	return b
 }
 
-// add queues a note. It never waits, and reports false when there is no room.
-func (b *books) add(n note) bool {
-	select {
-	case b.shares[maphash.String(b.seed, n.of)%bookkeepers] <- n:
-		return true
-	default:
-		return false
-	}
+// A share is the queue of one bookkeeper.
+type share struct {
+	wake chan struct{} // holds one when the queue begins
+
+	mu    sync.Mutex
+	queue []note
 }
 
-// keep writes the notes of one share until close, and then once what is left.
-func (b *books) keep(notes <-chan note) {
+// next takes the oldest note.
+func (s *share) next() (n note, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		return n, false
+	}
+	n, s.queue = s.queue[0], s.queue[1:]
+	if len(s.queue) == 0 {
+		s.queue = nil
+	}
+	return n, true
+}
+
+// add queues a note. It never waits, and reports false when there is no room.
+func (b *books) add(n note) bool {
+	s := &b.shares[maphash.String(b.seed, n.of)%bookkeepers]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) >= bookQueue {
+		return false
+	}
+	s.queue = append(s.queue, n)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// keep writes the notes of one share until close, and then each that is left once.
+func (b *books) keep(s *share) {
 	for {
-		select {
-		case n := <-notes:
+		for n, ok := s.next(); ok; n, ok = s.next() {
 			b.write(n)
+		}
+		select {
+		case <-s.wake:
 		case <-b.ctx.Done():
-			for range len(notes) {
-				b.write(<-notes)
+			for n, ok := s.next(); ok; n, ok = s.next() {
+				b.write(n)
 			}
 			return
 		}
@@ -105,8 +136,11 @@ func (b *books) write(n note) {
 
 // waiting is how many notes there are.
 func (b *books) waiting() (n int) {
-	for _, s := range b.shares {
-		n += len(s)
+	for i := range b.shares {
+		s := &b.shares[i]
+		s.mu.Lock()
+		n += len(s.queue)
+		s.mu.Unlock()
 	}
 	return n
 }
