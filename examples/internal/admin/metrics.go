@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/reachback/reachback"
+)
+
+// metrics serves the parts' numbers from a registry of their own.
+func metrics(p *Parts, h *health) http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(),
+		collector{p, h},
+	)
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4,
+		Timeout:             10 * time.Second,
+	})
+}
+
+// A collector reads the parts' Stats when it is asked. Its labels are codes of
+// this version, directions and the names of checks, so that no peer can make the
+// series more.
+type collector struct {
+	parts  *Parts
+	health *health
+}
+
+// Describe implements [prometheus.Collector]: what there is depends on the parts,
+// and nobody else uses these names.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	if c.parts.Broker != nil {
+		c.broker(out)
+	}
+	if c.parts.Relay != nil {
+		c.relay(out)
+	}
+	up := metric(prometheus.GaugeValue, "reachback_check_up", "Whether what the process needs answers.", "check")
+	for name, err := range c.health.results(context.Background()) {
+		v := 1.0
+		if err != nil {
+			v = 0
+		}
+		out <- up(v, name)
+	}
+}
+
+func (c collector) broker(out chan<- prometheus.Metric) {
+	s := c.parts.Broker.Stats()
+	gauge, counter := emit(out, prometheus.GaugeValue), emit(out, prometheus.CounterValue)
+	gauge("reachback_broker_channels", "Control channels of hosts.", float64(s.Channels))
+	gauge("reachback_broker_calls_deciding", "Calls that are being decided, or were in about the last minute.", float64(s.Deciding))
+	counter("reachback_broker_calls_permitted_total", "Calls that got a host.", float64(s.Permitted))
+	counter("reachback_broker_enrolments_total", "Machines that enrolled.", float64(s.Enrolled))
+	counter("reachback_broker_renewals_total", "Certificates renewed over a control channel.", float64(s.Renewed))
+	counter("reachback_broker_channels_superseded_total", "Control channels that a newer one of the same host replaced.", float64(s.Superseded))
+	counter("reachback_broker_channels_overflown_total", "Control channels closed because the host took messages too slowly.", float64(s.Overflows))
+	counter("reachback_broker_unknown_sessions_total", "Sessions that a host reported and that were not made for it.", float64(s.UnknownSessions))
+	counter("reachback_broker_events_dropped_total", "Events of gateways for which there was no room.", float64(s.DroppedEvents))
+	byCode(out, "reachback_broker_refusals_total", "Calls, channels, enrolments and connects refused.", s.Refused)
+}
+
+func (c collector) relay(out chan<- prometheus.Metric) {
+	s := c.parts.Relay.Stats()
+	gauge, counter := emit(out, prometheus.GaugeValue), emit(out, prometheus.CounterValue)
+	gauge("reachback_relay_calls_waiting", "Calls that wait for their host.", float64(s.Waiting))
+	gauge("reachback_relay_pairs", "Joined pairs of legs.", float64(s.Joined))
+	counter("reachback_relay_calls_total", "Calls.", float64(s.Calls))
+	counter("reachback_relay_answers_total", "Answers of hosts.", float64(s.Answers))
+	bytes := metric(prometheus.CounterValue, "reachback_relay_bytes_total", "Bytes copied between legs.", "direction")
+	out <- bytes(float64(s.ToHost), "to_host")
+	out <- bytes(float64(s.ToClient), "to_client")
+	byCode(out, "reachback_relay_refusals_total", "Calls and answers refused.", s.Refused)
+	byCode(out, "reachback_relay_pairs_ended_total", "Joined pairs that ended.", s.Ended)
+}
+
+// metric returns a function that makes samples of one metric.
+func metric(kind prometheus.ValueType, name, help string, labels ...string) func(v float64, values ...string) prometheus.Metric {
+	desc := prometheus.NewDesc(name, help, labels, nil)
+	return func(v float64, values ...string) prometheus.Metric {
+		return prometheus.MustNewConstMetric(desc, kind, v, values...)
+	}
+}
+
+// emit returns a function that sends one sample of a metric without labels.
+func emit(out chan<- prometheus.Metric, kind prometheus.ValueType) func(name, help string, v float64) {
+	return func(name, help string, v float64) { out <- metric(kind, name, help)(v) }
+}
+
+// byCode sends a counter for each code.
+func byCode(out chan<- prometheus.Metric, name, help string, counts map[reachback.Code]int64) {
+	sample := metric(prometheus.CounterValue, name, help, "code")
+	for code, n := range byName(counts) {
+		out <- sample(float64(n), code)
+	}
+}
