@@ -39,10 +39,14 @@ func (b *Broker) NewRegistrationToken(ctx context.Context, o TokenOptions) (toke
 	if err != nil {
 		return "", nil, err
 	}
-	if err := b.dir.NewRegistration(ctx, r); err != nil {
+	into := cmp.Or(r.Pool, "any pool")
+	if r.Role == RoleGateway {
+		into = "gateways"
+	}
+	what := fmt.Sprintf("registration token %s for %s, %d uses until %s", r.ID, into, r.Uses, r.Expires.Format(time.RFC3339))
+	if err := b.Operate(ctx, what, Record{Tenant: r.Tenant}, func(ctx context.Context) error { return b.dir.NewRegistration(ctx, r) }); err != nil {
 		return "", nil, err
 	}
-	b.log().Info("registration token issued", "registration", r.ID, "role", r.Role, "tenant", r.Tenant, "pool", r.Pool, "expires", r.Expires, "uses", r.Uses)
 	return token, r, nil
 }
 
