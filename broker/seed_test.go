@@ -1,20 +1,18 @@
 package broker
 
 import (
+	"os"
 	"strconv"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/reachback/reachback"
 )
 
 // wholeSeed uses every key that there is.
-const wholeSeed = `{"users":[{"name":"alice","groups":["staff"]}], "pools":[{"name":"desktops","kind":"pooled","balance":"breadth",
-"max_sessions":10,"raw":true,"policy":{"shortpath":true,"networks":["10.0.0.0/8"],"dscp":46,"max_rate":0},"rdp":{"audiomode":"i:0"}}],
+const wholeSeed = `{"workspace":"Work","users":[{"name":"alice","groups":["staff"]}], "pools":[{"name":"desktops","kind":"pooled","balance":"breadth",
+"max_sessions":10,"raw":true,"approval":true,"linger":600,"policy":{"shortpath":true,"networks":["10.0.0.0/8"],"dscp":46,"max_rate":0},"rdp":{"audiomode":"i:0"}}],
 "resources":[{"id":"desktop","title":"Desktop","kind":"desktop","pool":"desktops","icon":"app.png","folder":"/",
 "assign":["user:alice","group:staff"]},
 {"id":"app","title":"App","kind":"remoteapp","pool":"desktops","program":"||app","assign":[]}]}`
@@ -22,19 +20,36 @@ const wholeSeed = `{"users":[{"name":"alice","groups":["staff"]}], "pools":[{"na
 func TestParseSeed(t *testing.T) {
 	s, err := ParseSeed([]byte(wholeSeed))
 	require.NoError(t, err)
+	require.Equal(t, "Work", s.Workspace)
 	require.Equal(t, []SeedUser{{"alice", []string{"staff"}}}, s.Users)
+	require.True(t, s.Pools[0].Approval)
+	require.Equal(t, 10*time.Minute, s.Pools[0].LingerFor())
 	require.Equal(t, SeedPolicy{true, []string{"10.0.0.0/8"}, 46, 0}, s.Pools[0].Policy)
 	require.Equal(t, map[string]string{"audiomode": "i:0"}, s.Pools[0].RDP)
 	require.Equal(t, "||app", s.Resources[1].Program)
 }
 
+// The specification's example is copied by whoever begins.
+func TestTheSeedOfTheSpecificationWorks(t *testing.T) {
+	spec, err := os.ReadFile("../SPEC.md")
+	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(spec), "**A seed file**")
+	_, block, _ := strings.Cut(section, "```json\n")
+	text, _, ok := strings.Cut(block, "```")
+	require.True(t, ok)
+	s, err := ParseSeed([]byte(text))
+	require.NoError(t, err)
+	require.Len(t, s.Pools, 2)
+	require.Len(t, s.Resources, 3)
+}
+
 func TestParseSeedNamesTheLineOfEveryFault(t *testing.T) {
-	lines := strings.Split(`{
+	lines := strings.Split(`{ "workspace": "W",
 "users": [{"name": "alice", "groups": ["staff"]}],
 "pools": [
  {"name": "p", "kind": "pooled",
   "balance": "breadth",
-  "max_sessions": 1,
+  "max_sessions": 1, "approval": false, "linger": 60,
   "policy": {
    "networks": ["10.0.0.0/8"],
    "dscp": 0, "max_rate": 0},
@@ -52,6 +67,8 @@ func TestParseSeedNamesTheLineOfEveryFault(t *testing.T) {
 		old, new string
 		want     string
 	}{
+		{1, `"W"`, `"W\n"`, "control"},
+		{1, `"W"`, `7`, "number"},
 		{2, `"name"`, `"nme"`, `unknown key "nme"`},
 		{2, `"name"`, `"Name"`, `unknown key "Name"`},
 		{2, `{"name": "alice"`, `{"name": "alice", "name": "bob"`, `"name" stands twice`},
@@ -65,6 +82,11 @@ func TestParseSeedNamesTheLineOfEveryFault(t *testing.T) {
 		{6, `1`, `-1`, "negative"},
 		{6, `1`, `1.5`, "number"},
 		{6, `1`, `"1"`, "string"},
+		{6, `false`, `"no"`, "string"},
+		{6, `60`, `-1`, "30 days"},
+		{6, `60`, `2592001`, "30 days"},
+		{6, `60`, `9223372036854775807`, "30 days"},
+		{6, `60`, `"5m"`, "string"},
 		{8, `10.0.0.0/8`, `10.0.0.1/8`, "network"},
 		{8, `10.0.0.0/8`, `ten`, "network"},
 		{9, `"dscp": 0`, `"dscp": 64`, "63"},
@@ -97,47 +119,4 @@ func TestParseSeedNamesTheLineOfEveryFault(t *testing.T) {
 	require.Error(t, err)
 	_, err = ParseSeed([]byte(`{"pools":[{"name":"p","balance":"depth"}]}`))
 	require.ErrorContains(t, err, "max_sessions")
-}
-
-func TestApplyIsIdempotentAndAllOrNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := ParseSeed([]byte(wholeSeed))
-		require.NoError(t, err)
-		d := &MemoryDirectory{}
-		require.NoError(t, d.Apply(t.Context(), s))
-		first, err := d.Resources(t.Context(), alice())
-		require.NoError(t, err)
-		time.Sleep(time.Hour)
-		require.NoError(t, d.Apply(t.Context(), s))
-		second, err := d.Resources(t.Context(), alice())
-		require.NoError(t, err)
-		require.Equal(t, first, second, "not even the time of the change")
-
-		bad := *s
-		bad.Resources = []SeedResource{{ID: "desktop", Title: "New", Pool: "desktops", Assign: []string{"user:alice"}}, {ID: "x", Pool: "nowhere"}}
-		require.Error(t, d.Apply(t.Context(), &bad))
-		second, err = d.Resources(t.Context(), alice())
-		require.NoError(t, err)
-		require.Equal(t, first, second)
-
-		bad.Resources = bad.Resources[:1]
-		require.NoError(t, d.Apply(t.Context(), &bad))
-		third, err := d.Resources(t.Context(), alice())
-		require.NoError(t, err)
-		require.Equal(t, "New", third[0].Title)
-		require.True(t, third[0].UpdatedAt.After(first[0].UpdatedAt))
-
-		// Another tenant's seed is a world of its own.
-		require.NoError(t, d.Apply(t.Context(), &Seed{Tenant: "other"}))
-		third, err = d.Resources(t.Context(), alice())
-		require.NoError(t, err)
-		require.Len(t, third, 1)
-		stranger := *alice()
-		stranger.Tenant = "other"
-		none, err := d.Resources(t.Context(), &stranger)
-		require.NoError(t, err)
-		require.Empty(t, none)
-		_, err = d.Assigned(t.Context(), &stranger, "desktop")
-		requireCode(t, reachback.CodeResourceNotFound, err)
-	})
 }
