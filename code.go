@@ -37,6 +37,7 @@ const (
 	CodePoolNotFound      Code = "pool_not_found"
 	CodeInUse             Code = "in_use"
 	CodeNoHost            Code = "no_host"
+	CodeNoGateway         Code = "no_gateway"
 	CodeHostsFull         Code = "hosts_full"
 	CodeHostTimeout       Code = "host_timeout"
 	CodeHostRefused       Code = "host_refused"
@@ -124,6 +125,7 @@ var codes = map[Code]struct {
 	CodePoolNotFound:          {http.StatusNotFound, "there is no host pool by this name"},
 	CodeInUse:                 {http.StatusConflict, "something else depends on it, or has it"},
 	CodeNoHost:                {http.StatusServiceUnavailable, "no session host of the pool is up"},
+	CodeNoGateway:             {http.StatusServiceUnavailable, "no gateway is up"},
 	CodeHostsFull:             {http.StatusServiceUnavailable, "every session host of the pool is at its session limit"},
 	CodeHostTimeout:           {http.StatusGatewayTimeout, "no session host answered in time"},
 	CodeHostRefused:           {http.StatusBadGateway, "the session host refused the call"},

@@ -85,6 +85,10 @@ func (b *Broker) connect(ctx context.Context, u *reachback.User, resource string
 	if raw && !a.Policy.Raw {
 		return nil, reachback.Refuse(reachback.CodeRawNotAllowed)
 	}
+	gateways := b.gatewayURLs(ctx)
+	if len(gateways) == 0 {
+		return nil, reachback.Refuse(reachback.CodeNoGateway)
+	}
 	id, err := b.dir.NewTokenID(ctx)
 	if err != nil {
 		return nil, err
@@ -104,5 +108,5 @@ func (b *Broker) connect(ctx context.Context, u *reachback.User, resource string
 	if err != nil {
 		return nil, err
 	}
-	return &reachback.Connection{Gateways: b.gatewayURLs(ctx), Token: t, Keys: keys, CorrelationID: correlation}, nil
+	return &reachback.Connection{Gateways: gateways, Token: t, Keys: keys, CorrelationID: correlation}, nil
 }

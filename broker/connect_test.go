@@ -44,6 +44,9 @@ func TestConnect(t *testing.T) {
 			require.Equal(t, *alice(), got.User)
 			require.Equal(t, tt.resource, got.Resource)
 		}
+		w.broker.Gateways = nil
+		_, err := w.broker.Connect(t.Context(), alice(), "desktop", clientKey)
+		requireCode(t, reachback.CodeNoGateway, err, "a client could do nothing with an empty list")
 		a, err := w.broker.Connect(t.Context(), alice(), "secret", clientKey)
 		require.Nil(t, a)
 		b, err2 := w.broker.Connect(t.Context(), alice(), "nothing", clientKey)
