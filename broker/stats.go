@@ -84,7 +84,9 @@ func (b *Broker) Stats() Stats {
 	b.mu.Unlock()
 	c := &b.counters
 	return Stats{
-		Channels: channels, Gateways: gateways, Deciding: calls,
+		Channels: channels, Gateways: gateways, Deciding: calls, Notes: b.books.waiting(), Records: b.recorder.waiting(),
+		Starts: c.starts.Load(), StartsFailed: c.startsFailed.Load(),
+		RecordsWritten: b.recorder.written.Load(), RecordsDropped: b.recorder.dropped.Load(),
 		Permitted: c.permitted.Load(), Enrolled: c.enrolled.Load(), Renewed: c.renewed.Load(),
 		Superseded: c.superseded.Load(), Overflows: c.overflows.Load(), UnknownSessions: c.unknownSessions.Load(),
 		DroppedEvents: c.droppedEvents.Load(), ForeignEvents: c.foreignEvents.Load(), Refused: c.codes.snapshot(),
