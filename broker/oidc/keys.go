@@ -12,12 +12,14 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/time/rate"
 )
 
 const (
-	// fetchInterval is the least time between two requests to the issuer, from
-	// start to start.
+	// The issuer is asked once in fetchInterval, and fetchBurst times at once, so
+	// that a key that is new when a verifier has just begun is found.
 	fetchInterval = 10 * time.Second
+	fetchBurst    = 2
 	// freshFor is how long keys are used without asking, and keptFor how long
 	// while the issuer gives no good answer.
 	freshFor = time.Hour
@@ -68,6 +70,7 @@ type keys struct {
 	logger *slog.Logger
 	fixed  *keySet // used for ever if not nil
 
+	limit  *rate.Limiter   // of fetches
 	ctx    context.Context // of fetches; ended by close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -82,7 +85,7 @@ type keys struct {
 }
 
 func newKeys(issuer string, client *http.Client, logger *slog.Logger) *keys {
-	k := &keys{issuer: issuer, client: client, logger: logger}
+	k := &keys{issuer: issuer, client: client, logger: logger, limit: rate.NewLimiter(rate.Every(fetchInterval), fetchBurst)}
 	if k.logger == nil {
 		k.logger = slog.New(slog.DiscardHandler)
 	}
@@ -125,8 +128,8 @@ func (k *keys) current(ctx context.Context) (*keySet, error) {
 }
 
 // newer asks the issuer again, or waits for who does. It returns old where the
-// issuer has no other keys, or was asked a moment ago, and an error where its last
-// answer was none.
+// issuer has no other keys, or was asked too often of late, and an error where its
+// last answer was none.
 func (k *keys) newer(ctx context.Context, old *keySet) (*keySet, error) {
 	if k.fixed != nil {
 		return k.fixed, nil
@@ -158,12 +161,12 @@ func wait(ctx context.Context, fetching <-chan struct{}) error {
 	}
 }
 
-// fetch starts a fetch unless one runs or the last one began a moment ago. What it
+// fetch starts a fetch unless one runs or there were too many of late. What it
 // returns is closed at the end of the fetch that runs now, and nil if none does.
 // The caller has k.mu.
 func (k *keys) fetch() <-chan struct{} {
 	now := time.Now()
-	if k.running != nil || !k.started.IsZero() && now.Sub(k.started) < fetchInterval || k.ctx.Err() != nil {
+	if k.running != nil || k.ctx.Err() != nil || !k.limit.AllowN(now, 1) {
 		return k.running
 	}
 	done := make(chan struct{})

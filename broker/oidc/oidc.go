@@ -9,8 +9,8 @@
 //
 // Keys are cached. A token whose key is not among them, or whose signature none of
 // them verifies, makes the verifier ask the issuer again, so keys rotate without a
-// restart. It asks at most once in 10 seconds, however many such tokens come, and
-// callers share the answer. After an hour it asks before it goes on, so a key that
+// restart. It asks once in 10 seconds and twice at once at most, however many such
+// tokens come, and callers share the answer. After an hour it asks before it goes on, so a key that
 // the issuer withdrew is not taken for longer than that.
 //
 // While the issuer cannot be reached, or answers what makes no sense, tokens of
