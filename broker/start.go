@@ -14,8 +14,8 @@ type Starter interface {
 	// may return before the host is up: the calls wait until the host's
 	// control channel stands, or their 15 s are over. For a minute after, it is
 	// not called again for the same, unless a host has come up. An error refuses
-	// the calls with no_host, at once. Start has a minute, and must return when
-	// ctx ends.
+	// the calls with no_host, at once, and those of the next 5 s. Start has a
+	// minute, and must return when ctx ends.
 	Start(ctx context.Context, r *StartRequest) error
 }
 

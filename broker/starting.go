@@ -12,7 +12,10 @@ const (
 	startWithin = time.Minute
 	// startAgain is how long after a start no other one is asked for, unless a
 	// host has come of it: machines take their time to boot.
-	startAgain = time.Minute
+	// One that has failed is tried again after startFailed, so that users who
+	// insist do not press on a cloud that has nothing to give.
+	startAgain  = time.Minute
+	startFailed = 5 * time.Second
 	// startPoll is how often a call looks for a host that came to another broker.
 	startPoll = time.Second
 	// startSlack is how long before its end a call stops waiting, so that it can
@@ -26,7 +29,7 @@ const (
 type starting struct {
 	request *StartRequest
 	done    chan struct{} // closed when Start has returned
-	err     error         // of Start; set before done is closed
+	err     error         // of Start; set before done is closed, under Broker.mu
 
 	// Guarded by Broker.mu.
 
@@ -96,7 +99,7 @@ func (b *Broker) starting(ctx context.Context, r *Reservation) (*starting, error
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if st := b.starts[q.key()]; st != nil {
+	if st := b.starts[q.key()]; st != nil && !st.stale(time.Now()) {
 		return st, nil
 	}
 	if b.closing || len(b.starts) >= maxStarts {
@@ -124,7 +127,7 @@ func (b *Broker) startHost(st *starting, resource string) {
 	}
 	log := b.log().With("tenant", q.Tenant, "pool", q.Pool, "host", q.Host, "correlation_id", q.CorrelationID, "duration", rec.Duration)
 	b.counters.starts.Add(1)
-	if st.err = err; err != nil {
+	if err != nil {
 		b.counters.startsFailed.Add(1)
 		rec.Code = reachback.CodeNoHost
 		log.Error("host not started", "err", err)
@@ -133,10 +136,7 @@ func (b *Broker) startHost(st *starting, resource string) {
 	}
 	b.record(rec)
 	b.mu.Lock()
-	st.over = time.Now()
-	if err != nil {
-		delete(b.starts, q.key())
-	}
+	st.over, st.err = time.Now(), err
 	b.mu.Unlock()
 	close(st.done)
 }
@@ -150,10 +150,22 @@ func (b *Broker) cameUp(st *starting) {
 	}
 }
 
-// forgetStarts forgets those that have brought nothing. The caller holds mu.
+// stale reports whether another start may be asked for. The caller holds Broker.mu.
+func (st *starting) stale(now time.Time) bool {
+	if st.over.IsZero() {
+		return false
+	}
+	after := startAgain
+	if st.err != nil {
+		after = startFailed
+	}
+	return now.Sub(st.over) >= after
+}
+
+// forgetStarts forgets those that are stale. The caller holds mu.
 func (b *Broker) forgetStarts(now time.Time) {
 	for key, st := range b.starts {
-		if !st.over.IsZero() && now.Sub(st.over) >= startAgain {
+		if st.stale(now) {
 			delete(b.starts, key)
 		}
 	}

@@ -133,7 +133,13 @@ func TestAStartThatFailsRefusesAtOnce(t *testing.T) {
 					require.InDelta(t, tt.after, got.after, float64(100*time.Millisecond))
 				}
 				require.Len(t, c.asked(), 1)
-				time.Sleep(startWithin + startAgain + forgetEvery)
+				if tt.after < callWithin-startSlack {
+					<-w.asks("desktop", "carol")
+					require.Len(t, c.asked(), 1, "the cloud is not pressed")
+					time.Sleep(startFailed)
+				} else {
+					time.Sleep(startWithin + startAgain)
+				}
 				<-w.asks("desktop", "alice")
 				require.Len(t, c.asked(), 2, "it is tried again some time later")
 			})
