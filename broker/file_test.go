@@ -50,7 +50,7 @@ func TestF6_WhatWasAcknowledgedIsThereAfterARestart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, kept.ID, s.Host)
 	require.NoError(t, d.RevokeHost(t.Context(), revoked.ID))
-	require.NoError(t, f.Keys().Rotate())
+	require.NoError(t, f.Keys().Rotate(t.Context()))
 	keys, err := f.Keys().JWKS()
 	require.NoError(t, err)
 	tokenID, err := d.NewTokenID(t.Context())
@@ -151,7 +151,7 @@ func TestF8_AFullDiskRefusesTheChangeAndKeepsTheOldState(t *testing.T) {
 	require.Error(t, d.RevokeHost(t.Context(), h.ID))
 	_, err = d.Reserve(t.Context(), &Reservation{User: *alice(), Resource: "mine", Token: newToken(t, d), Expires: time.Now().Add(time.Minute)})
 	require.Error(t, err, "a personal host is not assigned in memory alone")
-	require.Error(t, f.Keys().Rotate())
+	require.Error(t, f.Keys().Rotate(t.Context()))
 
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -177,8 +177,8 @@ func TestKeysRotateADayAfterTheyArePublished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newWorldKeys(t)
 		first, _ := k.signer(time.Now())
-		require.NoError(t, k.Rotate())
-		require.NoError(t, k.Rotate(), "while one waits there is nothing to do")
+		require.NoError(t, k.Rotate(t.Context()))
+		require.NoError(t, k.Rotate(t.Context()), "while one waits there is nothing to do")
 		require.Len(t, k.set(time.Now()).Keys, 2)
 		kid, key := k.signer(time.Now())
 		require.Equal(t, first, kid)
@@ -201,7 +201,7 @@ func TestKeysRotateADayAfterTheyArePublished(t *testing.T) {
 		require.Len(t, k.set(time.Now()).Keys, 1)
 		_, err = token.VerifyConnection(k.set(time.Now()), old, time.Now())
 		requireCode(t, reachback.CodeTokenInvalid, err)
-		require.NoError(t, k.Rotate())
+		require.NoError(t, k.Rotate(t.Context()))
 		require.Len(t, k.tokens, 2, "retired keys are forgotten")
 	})
 }

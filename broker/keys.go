@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -31,15 +32,22 @@ const (
 
 // Keys are the secrets of an installation: the keys that sign tokens, the host
 // CA, and a server CA for when there is no public certificate. Their JSON form
-// holds them in the clear; a [File] keeps it. They may be used concurrently.
+// holds them in the clear; a [File] or a [KeyStore] keeps it. They may be used
+// concurrently.
 type Keys struct {
 	mu     sync.Mutex
-	tokens []tokenKey // by the time of their first use
+	tokens []tokenKey // by the time of their first use; replaced, never changed
 	hosts  *authority // immutable
 	server *authority // immutable
 
 	// save makes a change durable before it is in force; nil where nothing is kept.
 	save func(tokens []tokenKey) error
+
+	// Of keys that other brokers share; guarded by changing, which is taken
+	// before mu and held while the store is asked.
+	changing sync.Mutex
+	store    KeyStore // immutable
+	revision uint64   // of what was loaded or saved last
 }
 
 // A tokenKey is an Ed25519 key that signs from a certain time on.
@@ -84,24 +92,52 @@ func newTokenKey(from time.Time) (tokenKey, error) {
 
 // Rotate publishes a new token key, which signs from [PublishAhead] later on, and
 // forgets the keys whose last token has ended. While a new key waits for its
-// time Rotate does nothing.
-func (k *Keys) Rotate() error {
-	now := time.Now()
+// time, also one that another broker has made, Rotate does nothing.
+func (k *Keys) Rotate(ctx context.Context) error {
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	err := errKeysChanged
+	for range keyTries {
+		if err = k.refresh(ctx); err != nil {
+			break
+		}
+		if err = k.rotate(ctx, time.Now()); !errors.Is(err, errKeysChanged) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("broker: rotate keys: %w", err)
+	}
+	return nil
+}
+
+// rotate does so with the keys as they are known. The caller holds changing, and so
+// nobody else replaces the tokens.
+func (k *Keys) rotate(ctx context.Context, now time.Time) error {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.tokens[len(k.tokens)-1].From.After(now) {
+	waits := k.tokens[len(k.tokens)-1].From.After(now)
+	tokens := slices.Clone(k.published(now))
+	save := k.save
+	k.mu.Unlock()
+	if waits {
 		return nil
 	}
 	next, err := newTokenKey(now.Add(PublishAhead))
 	if err != nil {
 		return err
 	}
-	tokens := append(slices.Clone(k.published(now)), next)
-	if k.save != nil {
-		if err := k.save(tokens); err != nil {
-			return fmt.Errorf("broker: rotate keys: %w", err)
-		}
+	tokens = append(tokens, next)
+	switch {
+	case k.store != nil:
+		err = k.saveTo(ctx, tokens)
+	case save != nil:
+		err = save(tokens)
 	}
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.tokens = tokens
 	return nil
 }

@@ -1,0 +1,173 @@
+package sqldirectory
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/reachback/reachback"
+)
+
+// The conditions under which a host is asked, and those under which it takes new
+// users. The first parameter is the floor of leases, the second the time.
+const (
+	reachable  = hostUp + ` AND h.duplicate_until <= $2`
+	takesUsers = `h.up AND h.approved AND h.fit AND NOT h.drain AND NOT h.draining AND NOT h.revoked AND ` + reachable
+)
+
+// place finds the host for the user and the resource, locks it, and has the user's
+// user session there in hand.
+func (p *placing) place() (*ledger, error) {
+	host, err := p.existing()
+	if err != nil {
+		return nil, err
+	}
+	if host != "" {
+		l, err := p.lock(host)
+		if err == nil && l.desktops[p.person] == nil {
+			err = errAgain // it has just ended
+		}
+		return l, err
+	}
+	if p.pool.personal {
+		return p.personal()
+	}
+	return p.pooled()
+}
+
+// args are the parameters of a condition, and more.
+func (p *placing) args(more ...any) []any {
+	return append([]any{p.d.floor(p.t), p.t.now}, more...)
+}
+
+// reachable reports whether a host can be asked at all; drain and limits are not
+// considered.
+func (p *placing) reachable(host string) (bool, error) {
+	if slices.Contains(p.r.Exclude, host) {
+		return false, nil
+	}
+	return p.t.exists("SELECT 1 FROM hosts h WHERE h.id = $3 AND "+reachable, p.args(host)...)
+}
+
+// lock locks a host that was reachable just now, and has the user's user session
+// there in hand.
+func (p *placing) lock(host string) (*ledger, error) {
+	h, err := p.d.lockHost(p.t, host)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil || !h.up || h.isDuplicate(p.t.now) {
+		return nil, errAgain
+	}
+	return p.ledger(h)
+}
+
+func (p *placing) ledger(h *hostRow) (*ledger, error) {
+	l := p.d.newLedger(p.t, h)
+	return l, l.findPerson(p.person)
+}
+
+// existing returns the host of a user session that the user has in the pool, the last
+// used first; "" where there is none. Its limit does not matter, because it is counted
+// already. One on a personal host that is not the user's any more is not looked at: by
+// now it may be another's.
+func (p *placing) existing() (string, error) {
+	excluded, args := in(p.args(p.person, p.r.User.Tenant, p.pool.name, p.pool.personal), p.r.Exclude)
+	var host string
+	_, err := p.t.get([]any{&host}, `SELECT d.host FROM desktops d JOIN hosts h ON h.id = d.host
+		WHERE d.person = $3 AND d.tenant = $4 AND d.pool = $5 AND (NOT $6 OR h.assigned_to = $3)
+			AND `+reachable+` AND h.id NOT IN (`+excluded+`)
+		ORDER BY d.used DESC, d.host LIMIT 1`, args...)
+	return host, err
+}
+
+// candidates is the condition of hosts that take new users of the pool, with its
+// parameters.
+func (p *placing) candidates() (condition string, args []any) {
+	excluded, args := in(p.args(p.r.User.Tenant, p.pool.name), p.r.Exclude)
+	return takesUsers + ` AND h.tenant = $3 AND h.pool = $4 AND h.id NOT IN (` + excluded + `)`, args
+}
+
+// personal returns the user's own host. Without one he gets the first that is
+// nobody's, durably: who has a host is never given another.
+func (p *placing) personal() (*ledger, error) {
+	const owner = "h.assigned_to = $%d"
+	h, err := p.first(owner, p.person, "h.name, h.id", "{lock h}")
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
+		return p.ledger(h)
+	}
+	his, err := p.t.exists("SELECT 1 FROM hosts WHERE tenant = $1 AND pool = $2 AND assigned_to = $3", p.r.User.Tenant, p.pool.name, p.person)
+	if err != nil {
+		return nil, err
+	}
+	if his {
+		return nil, reachback.Refuse(reachback.CodeNoHost) // it is away
+	}
+	if h, err = p.firstFree(owner, "", "h.name, h.id"); err != nil {
+		return nil, err
+	}
+	p.t.exec("UPDATE hosts SET assigned_to = $1 WHERE id = $2", p.person, h.ID)
+	return p.ledger(h)
+}
+
+// pooled returns the emptiest host, or the fullest one that has room.
+func (p *placing) pooled() (*ledger, error) {
+	const room = "h.user_sessions < $%d"
+	most := p.pool.maxSessions
+	if most == 0 {
+		most = math.MaxInt64
+	}
+	if !p.pool.depth {
+		h, err := p.firstFree(room, most, "h.user_sessions, h.name, h.id")
+		if err != nil {
+			return nil, err
+		}
+		return p.ledger(h)
+	}
+	h, err := p.first(room, most, "h.user_sessions DESC, h.name, h.id", "{lock h}")
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		return nil, p.none()
+	}
+	return p.ledger(h)
+}
+
+// firstFree locks the first candidate that meets one more condition, passing over
+// those that somebody else is just taking. For one of them it waits only if there is
+// nothing else, and then in an order that all have who wait.
+func (p *placing) firstFree(condition string, value any, order string) (*hostRow, error) {
+	h, err := p.first(condition, value, order, "{skip h}")
+	if h == nil && err == nil {
+		h, err = p.first(condition, value, "h.id", "{lock h}")
+	}
+	if h == nil && err == nil {
+		err = p.none()
+	}
+	return h, err
+}
+
+// first locks the first candidate that meets one more condition, nil where none does.
+func (p *placing) first(condition string, value any, order, lock string) (*hostRow, error) {
+	candidates, args := p.candidates()
+	condition = fmt.Sprintf(condition, len(args)+1)
+	return p.d.findHost(p.t, "SELECT "+hostColumns+" FROM hosts h WHERE "+candidates+" AND "+condition+
+		" ORDER BY "+order+" LIMIT 1 "+lock, append(args, value)...)
+}
+
+// none tells a pool whose hosts are all full from one that has no host.
+func (p *placing) none() error {
+	condition, args := p.candidates()
+	any, err := p.t.exists("SELECT 1 FROM hosts h WHERE "+condition+" LIMIT 1", args...)
+	switch {
+	case err != nil:
+		return err
+	case any:
+		return reachback.Refuse(reachback.CodeHostsFull)
+	}
+	return reachback.Refuse(reachback.CodeNoHost)
+}
