@@ -75,7 +75,7 @@ func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 	ctx, cancel := context.WithDeadlineCause(b.ctx, deadline, reachback.Refuse(reachback.CodeHostTimeout))
 	defer cancel()
 	began := time.Now()
-	t, err := b.verifyCall(&c)
+	t, err := b.verifyCall(ctx, &c)
 	said := token.Genuine(t, err)
 	if err == nil {
 		d.permit, err = b.permit(ctx, d, &c, t)
@@ -105,9 +105,8 @@ func (b *Broker) decide(d *decision, asked *relay.Call, deadline time.Time) {
 
 // verifyCall checks a call as if its gateway had checked nothing. With an error that
 // comes after the token's check it returns the token's content all the same.
-func (b *Broker) verifyCall(c *relay.Call) (*token.Connection, error) {
-	now := time.Now()
-	t, err := token.VerifyConnection(b.keys.set(now), c.Token, now)
+func (b *Broker) verifyCall(ctx context.Context, c *relay.Call) (*token.Connection, error) {
+	t, err := b.verifyToken(ctx, c.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +131,9 @@ func (b *Broker) permit(ctx context.Context, d *decision, c *relay.Call, t *toke
 		s, err := b.dir.Reserve(ctx, r)
 		if reachback.CodeOf(err) == reachback.CodeNoHost && b.Starter != nil && len(refusals) == 0 {
 			s, err = b.reserveStarted(ctx, d, r)
+		}
+		if reachback.CodeOf(err) == reachback.CodeNoHost && len(refusals) == 0 {
+			err = b.noHost(ctx, r)
 		}
 		if err != nil {
 			return nil, outcome(err, refusals)
