@@ -14,10 +14,12 @@
 // The broker names a user by the subject of his token. Where that is an account's
 // name, with or without a domain, [broker.SameUser] knows one by the other. Where it
 // is a random number of the issuer's, WTS.User or the program says whose an account is.
+//
+// To disconnect or to log off a user without a session is no error, for it is as it was
+// asked for.
 package usersession
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -26,10 +28,6 @@ import (
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
 )
-
-// ErrNoSession says that a message is for a user without a session. To disconnect
-// or to log off such a user is no error, for it is as it was asked for.
-var ErrNoSession = errors.New("the user has no session here")
 
 // maxUser bounds a user's name, in bytes. A subject has at most 255.
 const maxUser = 512

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
 )
 
@@ -85,7 +86,7 @@ func (w *WTS) Message(ctx context.Context, user, title, text string) error {
 	}
 	n, err := w.each(ctx, user, func(id uint32) error { return wtsMessage(id, title, text) })
 	if err == nil && n == 0 {
-		err = ErrNoSession
+		err = reachback.Refuse(reachback.CodeNotFound)
 	}
 	return fail("message", err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"syscall"
@@ -12,17 +11,15 @@ import (
 	"github.com/reachback/reachback/broker"
 )
 
-// health says how the host is.
+// health says how the host is. The agent asks it, and has the log say what changes.
 type health struct {
 	cfg    Health
 	target string
 	dir    string
-	log    *slog.Logger
 
-	mu      sync.Mutex
-	rdp     bool   // the target has answered as an RDP server
-	silent  int    // how often in a row it has not answered since
-	problem string // the last one
+	mu     sync.Mutex
+	rdp    bool // the target has answered as an RDP server
+	silent int  // how often in a row it has not answered since
 }
 
 // check is broker.Agent.Health.
@@ -40,21 +37,7 @@ func (h *health) check(ctx context.Context) broker.Health {
 	}
 	now.Problem = strings.Join(problems, "; ")
 	now.Fit = len(problems) == 0
-	h.record(&now)
 	return now
-}
-
-// record logs a change for better or worse.
-func (h *health) record(now *broker.Health) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch before := h.problem; {
-	case before == "" && !now.Fit:
-		h.log.Warn("host takes no new users", "problem", now.Problem)
-	case before != "" && now.Fit:
-		h.log.Info("host takes new users again", "problem_was", before)
-	}
-	h.problem = now.Problem
 }
 
 const mebibyte = 1 << 20

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"math"
 	"net"
 	"sync"
@@ -21,6 +20,9 @@ var (
 	oldConfirm = []byte{3, 0, 0, 11, 6, 0xd0, 0, 0, 0x12, 0x34, 0}
 	refusal    = []byte{3, 0, 0, 19, 14, 0xd0, 0, 0, 0x12, 0x34, 0, 3, 0, 8, 0, 1, 0, 0, 0}
 )
+
+// patience is how long a test waits for others on a busy machine.
+const patience = 30 * time.Second
 
 // rdpServer stands for one: it takes what a client says first, and answers as told.
 type rdpServer struct {
@@ -81,9 +83,8 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func newHealth(t *testing.T, target string, cfg Health) (*health, *bytes.Buffer) {
-	log := &bytes.Buffer{}
-	return &health{cfg: cfg, target: target, dir: t.TempDir(), log: slog.New(slog.NewTextHandler(log, nil))}, log
+func newHealth(t *testing.T, target string, cfg Health) *health {
+	return &health{cfg: cfg, target: target, dir: t.TempDir()}
 }
 
 // soon bounds how long a test waits for the answer of a server that gives none.
@@ -97,37 +98,32 @@ func TestHealth_AnRDPServer(t *testing.T) {
 	for name, answer := range map[string][]byte{"as Windows": confirm, "without negotiation": oldConfirm, "with a refusal": refusal} {
 		t.Run(name, func(t *testing.T) {
 			s := startRDPServer(t, "127.0.0.1:0", answer)
-			h, log := newHealth(t, s.addr, Health{})
+			h := newHealth(t, s.addr, Health{})
 			got := h.check(t.Context())
 			require.True(t, got.Fit)
 			require.True(t, got.Target)
 			require.Empty(t, got.Problem)
 			require.Equal(t, [][]byte{connectionRequest}, s.asked)
-			require.Empty(t, log.String())
 		})
 	}
 }
 
 func TestHealth_AServerThatIsDownComesBack(t *testing.T) {
 	addr := freeAddr(t)
-	h, log := newHealth(t, addr, Health{})
-	for range 2 {
-		got := h.check(t.Context())
-		require.False(t, got.Fit)
-		require.False(t, got.Target)
-		require.Equal(t, "the RDP server refuses connections", got.Problem)
-	}
-	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("\n")), "a change is recorded once: %s", log)
+	h := newHealth(t, addr, Health{})
+	got := h.check(t.Context())
+	require.False(t, got.Fit)
+	require.False(t, got.Target)
+	require.Equal(t, "the RDP server refuses connections", got.Problem)
 	startRDPServer(t, addr, confirm)
 	require.True(t, h.check(t.Context()).Fit)
-	require.Contains(t, log.String(), "takes new users again")
 }
 
 // A server that hangs takes connections as well as ever. That it is late once is no
 // reason to send users away.
 func TestHealth_AServerThatHangs(t *testing.T) {
 	s := startRDPServer(t, "127.0.0.1:0", confirm)
-	h, _ := newHealth(t, s.addr, Health{})
+	h := newHealth(t, s.addr, Health{})
 	require.True(t, h.check(t.Context()).Fit)
 	s.set(nil)
 	require.True(t, h.check(soon(t)).Fit)
@@ -148,7 +144,7 @@ func TestHealth_ATargetThatIsNoRDPServer(t *testing.T) {
 	for name, answer := range map[string][]byte{"silent": nil, "an echo": connectionRequest, "another greeting": []byte("SSH-2.0-x\r\n")} {
 		t.Run(name, func(t *testing.T) {
 			s := startRDPServer(t, "127.0.0.1:0", answer)
-			h, _ := newHealth(t, s.addr, Health{})
+			h := newHealth(t, s.addr, Health{})
 			for range 3 {
 				require.True(t, h.check(soon(t)).Fit)
 			}
@@ -158,9 +154,9 @@ func TestHealth_ATargetThatIsNoRDPServer(t *testing.T) {
 
 func TestHealth_Probes(t *testing.T) {
 	addr := freeAddr(t)
-	off, _ := newHealth(t, addr, Health{Probe: ProbeOff})
+	off := newHealth(t, addr, Health{Probe: ProbeOff})
 	require.True(t, off.check(t.Context()).Fit)
-	tcp, _ := newHealth(t, addr, Health{Probe: ProbeTCP})
+	tcp := newHealth(t, addr, Health{Probe: ProbeTCP})
 	require.False(t, tcp.check(t.Context()).Fit)
 	s := startRDPServer(t, addr, nil)
 	require.True(t, tcp.check(t.Context()).Fit)
@@ -169,7 +165,7 @@ func TestHealth_Probes(t *testing.T) {
 
 func TestHealth_Disk(t *testing.T) {
 	s := startRDPServer(t, "127.0.0.1:0", confirm)
-	h, _ := newHealth(t, s.addr, Health{MinDisk: 1})
+	h := newHealth(t, s.addr, Health{MinDisk: 1})
 	got := h.check(t.Context())
 	require.True(t, got.Fit)
 	require.Positive(t, got.DiskFree)
@@ -186,7 +182,7 @@ func TestHealth_Disk(t *testing.T) {
 }
 
 func TestHealth_BothProblemsAreSaid(t *testing.T) {
-	h, _ := newHealth(t, freeAddr(t), Health{MinDisk: math.MaxInt64})
+	h := newHealth(t, freeAddr(t), Health{MinDisk: math.MaxInt64})
 	got := h.check(t.Context())
 	require.Regexp(t, `^the RDP server .*; .* disk space`, got.Problem)
 	require.Less(t, len(got.Problem), 150)

@@ -44,7 +44,7 @@ func Run(ctx context.Context, p *program.Program, cfg *Config, ready func()) err
 	logger := p.Logger.With("part", "host")
 	targets := &targets{addr: cfg.Target, parked: make(map[string]parked)}
 	defer targets.close()
-	health := &health{cfg: cfg.Health, target: cfg.Target, dir: cfg.Dir, log: logger}
+	health := &health{cfg: cfg.Health, target: cfg.Target, dir: cfg.Dir}
 	l, err := listen(ctx, &transport.ListenConfig{
 		Agent: &broker.Agent{
 			Server: origin, Identity: identity, TLS: tlsConfig,
