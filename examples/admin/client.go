@@ -72,21 +72,39 @@ func (c *client) close() { c.http.CloseIdleConnections() }
 
 // get reads what stands under the path of the API into out.
 func (c *client) get(ctx context.Context, path string, query url.Values, out any) error {
-	return c.send(ctx, http.MethodGet, api.Prefix+path, query, nil, out)
+	return c.change(ctx, http.MethodGet, path, query, nil, out)
 }
 
 // change sends a body, or none where it is nil, and reads the answer into out
 // unless that is nil.
 func (c *client) change(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	return c.send(ctx, method, api.Prefix+path, query, in, out)
+	status, data, err := c.send(ctx, method, api.Prefix+path, query, in)
+	if err != nil {
+		return err
+	}
+	if status >= 300 {
+		e := &api.Error{}
+		if json.Unmarshal(data, e) != nil || e.Code == "" {
+			return fmt.Errorf("%s answered with status %d and not as an admin address would", c.base, status)
+		}
+		return e
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("%s answered what is no answer of the API: %w", c.base, err)
+	}
+	return nil
 }
 
-func (c *client) send(ctx context.Context, method, path string, query url.Values, in, out any) error {
+// send sends a request and returns status and body of the answer.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, in any) (status int, data []byte, err error) {
 	var body io.Reader
 	if in != nil {
 		data, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
 		body = bytes.NewReader(data)
 	}
@@ -96,35 +114,24 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	}
 	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	data, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return fmt.Errorf("read the answer: %w", err)
+		return 0, nil, fmt.Errorf("read the answer: %w", err)
 	case len(data) > maxAnswer:
-		return fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
-	case resp.StatusCode >= 300:
-		e := &api.Error{}
-		if json.Unmarshal(data, e) != nil || e.Code == "" {
-			return fmt.Errorf("%s answered %s", c.base, resp.Status)
-		}
-		return e
-	case out == nil:
-		return nil
+		return 0, nil, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 	}
-	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("%s answered what is no answer of its API: %w", c.base, err)
-	}
-	return nil
+	return resp.StatusCode, data, nil
 }
 
 // path joins an address of the API: words as they are, arguments after a colon

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -22,6 +23,20 @@ var sessionCommands = []command{
 	{"message", "SESSION TEXT", "show the user a message", message},
 	{"records", "", "list records of what happened, the newest first", listRecords},
 	{"why", "", "tell why users could not connect", why},
+	{"health", "", "show whether everything that the server needs answers; fails where it does not", plain(func(ctx context.Context, a *asking, _ []string) error {
+		status, object, err := a.send(ctx, http.MethodGet, "/healthz", nil, nil)
+		if err != nil {
+			return err
+		}
+		if err := a.thing("health", object); err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			a.flush()
+			return errors.New("something that the server needs does not answer")
+		}
+		return nil
+	})},
 	{"stats", "", "show what the server counts", plain(func(ctx context.Context, a *asking, _ []string) error {
 		var object json.RawMessage
 		if err := a.get(ctx, "/stats", nil, &object); err != nil {

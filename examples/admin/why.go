@@ -40,21 +40,22 @@ func why(f *flag.FlagSet) func(context.Context, *asking, []string) error {
 			}
 			q.Set("before", strconv.FormatUint(page.Next, 10))
 		}
-		good, told := 0, 0
+		good, bad := 0, 0
 		for _, s := range storiesOf(records) {
 			if s.good() {
 				good++
-				if !*all {
-					continue
-				}
+			} else {
+				bad++
 			}
-			told++
+			if s.good() && !*all {
+				continue
+			}
 			if err := s.tell(a.output); err != nil {
 				return err
 			}
 		}
 		if a.table {
-			a.p.Text(fmt.Sprintf("%d that failed or broke off, %d that did not.\n", told-map[bool]int{true: good}[*all], good))
+			a.p.Text(fmt.Sprintf("%d that failed or broke off, %d that did not.\n", bad, good))
 		}
 		return nil
 	}

@@ -62,11 +62,12 @@ type Parts struct {
 	Broker    *broker.Broker // nil: there is no API
 	Directory broker.Directory
 	Relay     *relay.Relay // nil: none in this process
+	Link      *broker.Link // nil: the gateway, if there is one, is beside its broker
 	// Issuer is the issuer of users whom a request names without one.
 	Issuer string
 	// Checks are what the process needs, by name. A check must return when its
-	// context ends; an error says that the thing does not answer. The
-	// Directory is checked without being here.
+	// context ends; an error says that the thing does not answer. Directory
+	// and Link are checked without being here.
 	Checks map[string]func(context.Context) error
 	Logger *slog.Logger // nil is silent
 }

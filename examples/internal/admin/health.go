@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/examples/internal/program"
 )
 
@@ -35,6 +36,14 @@ func newHealth(p *Parts) *health {
 		h.checks["directory"] = func(ctx context.Context) error {
 			_, err := p.Directory.Workspace(ctx, "")
 			return err
+		}
+	}
+	if p.Link != nil {
+		h.checks["link"] = func(context.Context) error {
+			if !p.Link.Stats().Up {
+				return reachback.Refuse(reachback.CodeBrokerUnreachable)
+			}
+			return nil
 		}
 	}
 	return h

@@ -15,14 +15,14 @@ type hostsInput struct {
 	Pool   string `query:"pool" maxLength:"63" doc:"Hosts of this pool only." example:"desktops"`
 	User   string `query:"user" maxLength:"256" doc:"Hosts that are this user's only, by his subject." example:"alice"`
 	Issuer string `query:"issuer" maxLength:"1024" doc:"The issuer of that user; empty: the one that the server trusts." example:"https://idp.example"`
-	After  string `query:"after" maxLength:"253" doc:"Only names after this one: the next page." example:"pc-17"`
+	After  string `query:"after" maxLength:"64" doc:"Only names after this one: the next page." example:"pc-17"`
 	Limit  int    `query:"limit" minimum:"0" maximum:"1000" doc:"Most hosts on the page; 1000 by default." example:"100"`
 }
 
 // A HostPath names a host.
 type HostPath struct {
 	Scope
-	Host string `path:"host" maxLength:"253" doc:"The host's name or id." example:"pc-17"`
+	Host string `path:"host" maxLength:"64" doc:"The host's name or id." example:"pc-17"`
 }
 
 type hostSwitchInput struct {

@@ -13,7 +13,7 @@ import (
 type recordsInput struct {
 	Tenant        string    `query:"tenant" maxLength:"256" doc:"Records of this tenant only; empty: of all." example:"contoso"`
 	User          string    `query:"user" maxLength:"256" doc:"Records of this user only, by his subject." example:"alice"`
-	Host          string    `query:"host" maxLength:"253" doc:"Records of this host only, by name or id." example:"pc-17"`
+	Host          string    `query:"host" maxLength:"64" doc:"Records of this host only, by name or id." example:"pc-17"`
 	Session       string    `query:"session" maxLength:"64" doc:"Records of this session only." example:"3b1c5d7e9f20416283a4b5c6d7e8f901"`
 	CorrelationID string    `query:"correlation_id" maxLength:"64" doc:"Records of this connection only." example:"5e8f1c0a9d3b47f2a6c1d4e7b8f90213"`
 	Step          string    `query:"step" maxLength:"64" doc:"Records of this step only." example:"orchestrate"`

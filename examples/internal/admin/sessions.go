@@ -11,7 +11,7 @@ import (
 type sessionsInput struct {
 	Scope
 	User  string `query:"user" maxLength:"256" doc:"Sessions of this user only, by his subject." example:"alice"`
-	Host  string `query:"host" maxLength:"253" doc:"Sessions on this host only, by name or id." example:"pc-17"`
+	Host  string `query:"host" maxLength:"64" doc:"Sessions on this host only, by name or id." example:"pc-17"`
 	Live  bool   `query:"live" doc:"Pending and active ones only." example:"true"`
 	Limit int    `query:"limit" minimum:"0" maximum:"1000" doc:"Most sessions in the answer; 1000 by default." example:"100"`
 }

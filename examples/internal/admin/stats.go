@@ -16,7 +16,8 @@ func (a *operators) stats() {
 			if a.Broker != nil {
 				n := a.Broker.Stats()
 				s.Broker = &api.BrokerStats{
-					Channels: n.Channels, Deciding: n.Deciding, Permitted: n.Permitted, Enrolled: n.Enrolled, Refused: byName(n.Refused),
+					Hosts: n.Channels, Gateways: n.Gateways, Deciding: n.Deciding, Permitted: n.Permitted, Enrolled: n.Enrolled,
+					RecordsDropped: n.RecordsDropped, Refused: byName(n.Refused),
 				}
 			}
 			if a.Relay != nil {
@@ -25,6 +26,10 @@ func (a *operators) stats() {
 					Waiting: n.Waiting, Joined: n.Joined, Calls: n.Calls, Answers: n.Answers, ToHost: n.ToHost, ToClient: n.ToClient,
 					Refused: byName(n.Refused), Ended: byName(n.Ended),
 				}
+			}
+			if a.Link != nil {
+				n := a.Link.Stats()
+				s.Link = &api.LinkStats{Up: n.Up, Draining: n.Draining, Waiting: n.Waiting, Events: n.Events, Channels: n.Channels}
 			}
 			return body(s), nil
 		})

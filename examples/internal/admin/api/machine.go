@@ -38,7 +38,7 @@ type Health struct {
 
 // A Name is a new name.
 type Name struct {
-	Name string `json:"name" doc:"The new name, unique in the tenant." minLength:"1" maxLength:"253" example:"pc-18"`
+	Name string `json:"name" doc:"The new name, unique in the tenant." minLength:"1" maxLength:"63" example:"pc-18"`
 }
 
 // A Gateway is an enrolled gateway and what is known of it now.

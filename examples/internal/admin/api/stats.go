@@ -3,16 +3,28 @@ package api
 // Stats are numbers of a process since its start.
 type Stats struct {
 	Broker *BrokerStats `json:"broker,omitempty" doc:"Of the broker; left out where there is none."`
+	Link   *LinkStats   `json:"link,omitempty" doc:"Of a gateway's link to its broker; left out where there is none."`
 	Relay  *RelayStats  `json:"relay,omitempty" doc:"Of the gateway; left out where there is none."`
+}
+
+// LinkStats are numbers of a gateway's link to its broker.
+type LinkStats struct {
+	Up       bool  `json:"up" doc:"Whether there is a channel to ask on." example:"true"`
+	Draining bool  `json:"draining" doc:"Whether an operator has put this gateway in drain." example:"false"`
+	Waiting  int   `json:"waiting" doc:"Calls that wait for the broker's answer." example:"0"`
+	Events   int   `json:"events" doc:"Events that wait to be reported." example:"0"`
+	Channels int64 `json:"channels" doc:"Control channels that stood." example:"3"`
 }
 
 // BrokerStats are numbers of a broker.
 type BrokerStats struct {
-	Channels  int              `json:"channels" doc:"Control channels of hosts now." example:"120"`
-	Deciding  int              `json:"deciding" doc:"Calls that are being decided, or were in about the last minute." example:"3"`
-	Permitted int64            `json:"permitted" doc:"Calls that got a host." example:"5120"`
-	Enrolled  int64            `json:"enrolled" doc:"Machines that enrolled." example:"121"`
-	Refused   map[string]int64 `json:"refused" doc:"Calls, channels, enrolments and connects refused, by code." example:"{\"no_host\":4}"`
+	Hosts          int              `json:"hosts" doc:"Control channels of hosts now." example:"120"`
+	Gateways       int              `json:"gateways" doc:"Control channels of gateways now." example:"2"`
+	Deciding       int              `json:"deciding" doc:"Calls that are being decided, or were in about the last minute." example:"3"`
+	Permitted      int64            `json:"permitted" doc:"Calls that got a host." example:"5120"`
+	Enrolled       int64            `json:"enrolled" doc:"Machines that enrolled." example:"121"`
+	RecordsDropped int64            `json:"records_dropped" doc:"Records that the directory did not take." example:"0"`
+	Refused        map[string]int64 `json:"refused" doc:"Calls, channels, enrolments and connects refused, by code." example:"{\"no_host\":4}"`
 }
 
 // RelayStats are numbers of a gateway.
