@@ -97,6 +97,9 @@ func (b *Broker) enrolHost(ctx context.Context, asked *enrolment) (*enrolAnswer,
 	if err != nil {
 		return nil, err
 	}
+	if c := b.channel(got.ID); c != nil && asked.OldKey != (Thumbprint{}) {
+		c.end(reachback.Refuse(reachback.CodeSuperseded), true) // it is the old key's
+	}
 	a := &enrolAnswer{Host: got.ID, Name: got.Name, Pool: got.Pool}
 	if got.NameTaken {
 		a.Code = reachback.CodeNameTaken
@@ -109,6 +112,13 @@ func (b *Broker) enrolGateway(ctx context.Context, asked *enrolment) (*enrolAnsw
 	got, err := b.dir.EnrolGateway(ctx, &asked.EnrolRequest)
 	if err != nil {
 		return nil, err
+	}
+	b.fleet.changed()
+	b.mu.Lock()
+	g := b.gateways[got.ID]
+	b.mu.Unlock()
+	if g != nil && (asked.OldKey != (Thumbprint{}) || g.row.URL != got.URL) {
+		g.end(reachback.Refuse(reachback.CodeSuperseded), true) // it is the old key's, or the old URL's
 	}
 	a := &enrolAnswer{Gateway: got.ID, Name: got.Name, URL: got.URL}
 	a.Certificate, err = b.keys.hosts.identityCertificate(RoleGateway, got.ID, asked.key, time.Now())
