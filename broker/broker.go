@@ -100,6 +100,8 @@ type Broker struct {
 	starts   map[string]*starting // by what is started
 	nudged   chan struct{}        // closed and replaced when there are new kills
 	revoked  map[string]bool      // hosts
+	// refetched is when the keys were asked for last because of a token.
+	refetched time.Time
 
 	// wg counts every goroutine of the broker but those of books and recorder,
 	// which end after it. Close waits for all of them.
@@ -152,6 +154,7 @@ func (b *Broker) start() {
 		}
 		b.wg.Go(func() { b.follow(b.ctx, after, b.enforceAll) })
 		b.wg.Go(b.forget)
+		b.wg.Go(b.keepKeys)
 	})
 }
 

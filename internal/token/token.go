@@ -272,6 +272,16 @@ func verify(keys *jose.JSONWebKeySet, token, typ, audience string, claims any) e
 	return nil
 }
 
+// UnknownKey reports whether a token, which may be anything, names a key that is not
+// in the set.
+func UnknownKey(keys *jose.JSONWebKeySet, token string) bool {
+	if len(token) > MaxLen || keys == nil {
+		return false
+	}
+	t, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA})
+	return err == nil && len(t.Headers) == 1 && len(keys.Key(t.Headers[0].KeyID)) == 0
+}
+
 func validate(c *jwt.Claims, now time.Time) error {
 	if c.IssuedAt == nil || c.Expiry == nil {
 		return reachback.Refuse(reachback.CodeTokenInvalid)
