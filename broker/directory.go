@@ -67,9 +67,11 @@ const MaxIcon = 1 << 20
 
 // Enrolment is the part of a directory that makes and unmakes hosts and gateways.
 type Enrolment interface {
-	// NewRegistration keeps a registration token. Registrations lists those of
-	// a tenant that have not been expired for long, the newest first, and
-	// DeleteRegistration withdraws one: not_found where there is none.
+	// NewRegistration keeps a registration token; it refuses with bad_request,
+	// and with in_use where there is one by that id. Registrations lists those
+	// of a tenant that have not been expired for longer than KeepExpired, the
+	// newest first and without Hash, and DeleteRegistration withdraws one:
+	// not_found where there is none.
 	NewRegistration(ctx context.Context, r *Registration) error
 	Registrations(ctx context.Context, tenant string) ([]Registration, error)
 	DeleteRegistration(ctx context.Context, id string) error
@@ -80,7 +82,8 @@ type Enrolment interface {
 	// Enrol makes a host and spends one use of a registration token. A key
 	// that is enrolled already keeps its host and spends nothing, so that a
 	// host whose answer got lost can ask again. With OldKey, the host of that
-	// key gets the new key in its place.
+	// key gets the new key in its place, and spends nothing either; an OldKey
+	// that nobody has makes no difference.
 	Enrol(ctx context.Context, e *EnrolRequest) (*Enrolled, error)
 	// Host returns an enrolled host; it refuses with host_unknown and
 	// host_revoked.
@@ -94,7 +97,8 @@ type Enrolment interface {
 	Rename(ctx context.Context, host, name string) error
 	// AssignHost makes a host of a personal pool that user's, as User.ID gives
 	// him, in place of the one that he had, or nobody's where user is empty.
-	// A host that is another's is refused with in_use until it is nobody's.
+	// A host that is another's is refused with in_use until it is nobody's,
+	// and one of no personal pool, or of another tenant, with bad_request.
 	AssignHost(ctx context.Context, host, user string) error
 	// RevokeHost withdraws a host's identity for good and ends its sessions.
 	RevokeHost(ctx context.Context, id string) error
@@ -131,10 +135,15 @@ type Presence interface {
 	// drain when either asks for it.
 	SetDrain(ctx context.Context, host string, on bool) error
 	// Health takes note of how a host is. One that is not Fit gets no new user.
+	// With a new channel nothing is known of it, and it is taken to be fit.
 	Health(ctx context.Context, host string, epoch uint64, h *Health) error
 	// HostReport takes note of what a host says of its sessions: with full
 	// set all of them, otherwise changes. What it says of sessions that were
 	// not made for it changes nothing, and is only counted.
+	//
+	// A user session that the host calls disconnected counts until the host
+	// calls it logged off, is lost, or leaves it out of a full report, after
+	// which the pool's linger time runs.
 	HostReport(ctx context.Context, host string, epoch uint64, full bool, reports []SessionReport) (*ReportAnswer, error)
 
 	// AttachGateway and DetachGateway are the same for a gateway's channel,
