@@ -87,7 +87,11 @@ func TestA9_IssuerThatIsDown(t *testing.T) {
 		{"has keys on a file system", func(p *idp) { p.jwks = "file:///etc/passwd" }, "not https"},
 		{"has keys without TLS", func(p *idp) { p.jwks = "http://127.0.0.1:1/jwks" }, "not https"},
 		{"redirects elsewhere", func(p *idp) {
+			p.issuer = issuerURL
 			p.answer = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Host == "elsewhere.example.test" {
+					return false // there everything is as it should be
+				}
 				http.Redirect(w, r, "https://elsewhere.example.test"+r.URL.Path, http.StatusFound)
 				return true
 			}
