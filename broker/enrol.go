@@ -83,6 +83,7 @@ func (b *Broker) enrol(w http.ResponseWriter, r *http.Request) (*enrolAnswer, er
 	} else {
 		a, err = b.enrolHost(r.Context(), asked)
 	}
+	b.recordEnrolment(asked, a, err, r.RemoteAddr)
 	if err != nil {
 		return nil, err
 	}

@@ -87,6 +87,23 @@ func (b *Broker) recordSummon(c *relay.Call, s *Session, err error, began time.T
 	})
 }
 
+// recordEnrolment records an enrolment, or why there was none. Of registration tokens
+// that are guessed there is no record.
+func (b *Broker) recordEnrolment(asked *enrolment, a *enrolAnswer, err error, remote string) {
+	code := reachback.CodeOf(err)
+	if code == reachback.CodeRegistrationInvalid || !b.repeats.Allow("enrol "+asked.Registration, time.Now()) {
+		return
+	}
+	r := Record{Step: StepEnrol, Party: partyBroker, Code: code, Remote: remote, Detail: "registration " + asked.Registration}
+	if asked.Name != "" {
+		r.Detail = joinDetails(r.Detail, "asked for the name "+asked.Name)
+	}
+	if err == nil {
+		r.Code, r.Host, r.Gateway = a.Code, a.Host, a.Gateway
+	}
+	b.record(r)
+}
+
 // recordChannel records that a channel of a host or gateway began, or why it ended.
 func (b *Broker) recordChannel(r Record) {
 	r.Step, r.Party = StepChannel, partyBroker

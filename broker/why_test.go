@@ -192,6 +192,35 @@ func TestARecordOfEveryStep(t *testing.T) {
 	})
 }
 
+func TestEnrolmentsAreRecordedAndGuessesAreNot(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		h := w.enrol("pc1", "desktops")
+		got := w.why(RecordQuery{Step: StepEnrol})
+		require.Len(t, got, 1)
+		require.Equal(t, h.id, got[0].Host)
+		require.Empty(t, got[0].Code)
+		require.Contains(t, got[0].Detail, "asked for the name pc1")
+
+		tok, _, err := w.broker.NewRegistrationToken(t.Context(), TokenOptions{Pool: "desktops", Life: time.Hour, Uses: 1})
+		require.NoError(t, err)
+		enrol := func(tok string) error {
+			id, err := NewIdentity()
+			require.NoError(t, err)
+			_, err = w.host(id).agent.Enrol(t.Context(), EnrolOptions{Token: tok, Name: "pc1"})
+			return err
+		}
+		require.NoError(t, enrol(tok))
+		requireCode(t, reachback.CodeRegistrationUsedUp, enrol(tok))
+		requireCode(t, reachback.CodeRegistrationInvalid, enrol(tok+"x"))
+		got = w.why(RecordQuery{Step: StepEnrol})
+		require.Len(t, got, 3)
+		require.Equal(t, reachback.CodeRegistrationUsedUp, got[0].Code)
+		require.Equal(t, reachback.CodeNameTaken, got[1].Code)
+		_, secret, _ := strings.Cut(strings.TrimPrefix(tok, registrationPrefix), "_")
+		require.NotContains(t, fmt.Sprint(got), secret)
+	})
+}
+
 func TestAFloodOfRefusalsIsNoFloodOfRecords(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.up("pc1", "desktops")
