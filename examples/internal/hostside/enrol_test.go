@@ -50,6 +50,9 @@ func TestExpiredCertificateIsEnrolledAgain(t *testing.T) {
 	require.Equal(t, first, again)
 }
 
+// noGateway is the URL of a gateway that nobody serves.
+const noGateway = "https://127.0.0.1:1"
+
 // A site is what the brokers of one installation have in common, and one of them on a
 // loopback port.
 type site struct {
@@ -81,7 +84,7 @@ func newSite(t *testing.T) *site {
 // serve serves a broker of the site at l until the end of the test.
 func (s *site) serve(t *testing.T, l net.Listener) *broker.Broker {
 	t.Helper()
-	b := &broker.Broker{Keys: s.keys, Directory: s.dir}
+	b := &broker.Broker{Keys: s.keys, Directory: s.dir, Gateways: []string{noGateway}}
 	server := &http.Server{Handler: b, TLSConfig: s.tls.Clone()}
 	require.NoError(t, relay.ConfigureServer(server))
 	var wg sync.WaitGroup
