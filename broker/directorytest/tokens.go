@@ -88,6 +88,13 @@ var tokenCases = []testCase{
 			p.code(reachback.CodeTokenReplayed, err)
 		}
 	})},
+	{"A1: a framed token does not become a raw one", in(raw, oneHost, func(p *place) {
+		r := p.wants("u1")
+		p.reserved(r)
+		r.Raw = true
+		_, err := p.reserve(again(r))
+		p.code(reachback.CodeTokenReplayed, err)
+	})},
 	{"G10: a raw token that repeats leads to the same session, slot and host", in(raw, twoHosts, func(p *place) {
 		r := p.wantsRaw("u1")
 		first := p.reserved(r)
