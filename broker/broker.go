@@ -18,11 +18,14 @@
 //   - in a pooled pool the host with the fewest user sessions (breadth) or the
 //     most (depth); among equals the first by name.
 //
-// Hosts that are not connected, duplicate, not approved or in drain get no new
-// user, nor do those at the pool's limit. Limits count user sessions, connected
-// or not. A slot is given back when its call is not joined within 30 s, when the
-// user session has lingered after its last connection, and when its host has
-// been absent for 10 minutes.
+// Hosts that are not connected, not fit, duplicate, not approved or in drain get no
+// new user, nor do those at the pool's limit; to be at the limit is not to be
+// unfit. Limits count user sessions, connected or not. A slot is given back when
+// its call is not joined within 30 s, when the host says that the user has logged
+// off or, of a host that cannot tell, when the user session has lingered after its
+// last connection, and when its host has been absent for 10 minutes.
+//
+// Who writes another Directory finds these rules as tests in package directorytest.
 //
 // # Bounds
 //
