@@ -296,3 +296,24 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkVerify(b *testing.B) {
+	for _, bb := range []struct {
+		name  string
+		token string
+	}{
+		{"RS256", sign(b, jose.RS256, "rsa", rsaKey(), good())},
+		{"ES256", sign(b, jose.ES256, "ec", ecKey(), good())},
+		{"EdDSA", sign(b, jose.EdDSA, "ed", edKey(), good())},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			v := static(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(b.Context(), bb.token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
