@@ -86,6 +86,11 @@ func (d *Directory) enrolGateway(t *tx, e *broker.EnrolRequest) (*broker.Gateway
 		return nil, reachback.Refuse(reachback.CodeGatewayRevoked)
 	default:
 		g = known[0].Gateway
+		if g.URL != e.URL { // hosts are sent there
+			if err := t.spend(r); err != nil {
+				return nil, err
+			}
+		}
 	}
 	taken, err := t.exists("SELECT 1 FROM gateways WHERE url = $1 AND id <> $2 AND NOT revoked", e.URL, g.ID)
 	if err != nil {

@@ -31,6 +31,9 @@ func (d *Directory) Hosts(ctx context.Context, q *broker.HostQuery) ([]broker.Ho
 		w := where{args: []any{d.floor(t)}}
 		w.add("h.tenant = $%d", q.Tenant)
 		w.equal("h.pool", q.Pool)
+		if q.Host != "" {
+			w.add("(h.id = $%[1]d OR h.name = $%[1]d)", q.Host)
+		}
 		w.equal("h.assigned_to", person(q.AssignedTo))
 		if q.After != "" {
 			w.add("h.name > $%d", q.After)

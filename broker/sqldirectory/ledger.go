@@ -145,7 +145,7 @@ func (l *ledger) store() {
 		s.store(l.t)
 	}
 	for _, k := range l.keep {
-		l.t.exec(`UPDATE sessions SET due = $1 + CASE state WHEN 4 THEN $2 WHEN 2 THEN $3 ELSE $4 END WHERE id = $5 AND state >= 2`,
+		l.t.exec(`UPDATE sessions SET due = $1 + CASE state WHEN 4 THEN CAST($2 AS BIGINT) WHEN 2 THEN $3 ELSE $4 END WHERE id = $5 AND state >= 2`,
 			k.now, broker.KeepKilled.Microseconds(), broker.KeepLost.Microseconds(), k.least.Microseconds(), k.session)
 	}
 }
