@@ -155,6 +155,14 @@ func (k *Keys) published(now time.Time) []tokenKey {
 
 // signer returns the key that signs at now.
 func (k *Keys) signer(now time.Time) (kid string, key ed25519.PrivateKey) {
+	t := k.signing(now)
+	return t.ID, t.Key
+}
+
+// SignsSince returns when the key began that signs tokens now.
+func (k *Keys) SignsSince() time.Time { return k.signing(time.Now()).From }
+
+func (k *Keys) signing(now time.Time) tokenKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	t := k.tokens[0]
@@ -163,7 +171,7 @@ func (k *Keys) signer(now time.Time) (kid string, key ed25519.PrivateKey) {
 			t = next
 		}
 	}
-	return t.ID, t.Key
+	return t
 }
 
 // set returns the public keys as of now.

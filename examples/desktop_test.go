@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,6 +60,37 @@ func TestDesktop_Quickstart(t *testing.T) {
 	}
 }
 
+// Gateway and broker are two processes with PostgreSQL behind them, and the broker is
+// killed in the middle of a line: every letter arrives.
+func TestDesktop_BrokerKilledWhileTyping(t *testing.T) {
+	d := startDesktop(t)
+	in := installApart(t)
+	in.host("host", d.addr)
+	client, addr := in.client("alice", "desktop")
+	v := d.connect(t, addr, "broker-killed")
+	client.await("connected", patience)
+
+	v.typeKeys("the quick brown fox ")
+	killed := make(chan struct{})
+	go func() { // ends with the process, awaited below
+		defer close(killed)
+		in.server.cmd.Process.Kill()
+		<-in.server.exited
+	}()
+	v.typeKeys("jumps over the lazy dog")
+	<-killed
+	in.fails(client, addr, "broker_unreachable")
+	v.typeKeys(" without a broker")
+	v.enter()
+	d.awaitLine(t, "the quick brown fox jumps over the lazy dog without a broker")
+
+	in.startServer(in.args...)
+	v.typeKeys("and with one again")
+	v.enter()
+	d.awaitLine(t, "and with one again")
+	d.use(t, addr, "broker-back")
+}
+
 // desktop is an X server with a terminal, shown by FreeRDP's shadow server.
 type desktop struct {
 	addr  string // of the RDP server
@@ -94,28 +126,55 @@ func startDesktop(t *testing.T) *desktop {
 // client shows. It ends the client.
 func (d *desktop) use(t *testing.T, addr, name string) {
 	t.Helper()
-	display := startX(t, "1024x768x24")
-	xfreerdp := startOn(t, display, "xfreerdp", "/v:"+addr, "/cert:ignore", "/sec:tls", "/u:x", "/p:x")
-	shot := filepath.Join(t.TempDir(), name+".png")
-	eventually(t, "the client shows the desktop", func() bool {
-		img := screenshot(t, display, shot)
-		return near(img.At(700, 550), background) && near(img.At(300, 150), terminal)
-	})
+	c := d.connect(t, addr, name)
 	line := "hello from " + name
-	run(t, display, "xdotool", "mousemove", "200", "120", "click", "1", "sleep", "0.5", "type", "--delay", "60", line)
-	run(t, display, "xdotool", "key", "Return")
-	eventually(t, "the typed line arrives", func() bool {
-		b, _ := os.ReadFile(d.typed)
-		return strings.Contains(string(b), line)
-	})
-	screenshot(t, display, shot)
+	c.typeKeys(line)
+	c.enter()
+	d.awaitLine(t, line)
+	screenshot(t, c.display, c.shot)
 	if dir := os.Getenv("REACHBACK_SCREENSHOTS"); dir != "" {
-		data, err := os.ReadFile(shot)
+		data, err := os.ReadFile(c.shot)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644))
 	}
-	xfreerdp.signal(os.Interrupt)
-	xfreerdp.exit(patience)
+	c.xfreerdp.signal(os.Interrupt)
+	c.xfreerdp.exit(patience)
+}
+
+// A viewer is a stock RDP client on a display of its own.
+type viewer struct {
+	t        *testing.T
+	display  string
+	xfreerdp *process
+	shot     string // path of screenshots
+}
+
+// connect connects a stock RDP client to addr and waits until it shows the
+// desktop, with the keyboard at the terminal.
+func (d *desktop) connect(t *testing.T, addr, name string) *viewer {
+	t.Helper()
+	v := &viewer{t: t, display: startX(t, "1024x768x24"), shot: filepath.Join(t.TempDir(), name+".png")}
+	v.xfreerdp = startOn(t, v.display, "xfreerdp", "/v:"+addr, "/cert:ignore", "/sec:tls", "/u:x", "/p:x")
+	eventually(t, "the client shows the desktop", func() bool {
+		img := screenshot(t, v.display, v.shot)
+		return near(img.At(700, 550), background) && near(img.At(300, 150), terminal)
+	})
+	run(t, v.display, "xdotool", "mousemove", "200", "120", "click", "1", "sleep", "0.5")
+	return v
+}
+
+// typeKeys types as a person does, key after key.
+func (v *viewer) typeKeys(text string) { run(v.t, v.display, "xdotool", "type", "--delay", "60", text) }
+
+func (v *viewer) enter() { run(v.t, v.display, "xdotool", "key", "Return") }
+
+// awaitLine waits until the terminal has the line.
+func (d *desktop) awaitLine(t *testing.T, line string) {
+	t.Helper()
+	eventually(t, "the typed line arrives", func() bool {
+		b, _ := os.ReadFile(d.typed)
+		return slices.Contains(lines(string(b)), line)
+	})
 }
 
 // startX starts a virtual X server and returns its display.

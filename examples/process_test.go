@@ -221,6 +221,8 @@ type installation struct {
 	dir    string
 	addr   string
 	url    string
+	ca     string // path of what hosts and clients trust
+	admin  string // base URL of the admin address, if it has one
 	server *process
 }
 
@@ -228,13 +230,14 @@ func install(t *testing.T, args ...string) *installation {
 	t.Helper()
 	in := &installation{t: t, dir: t.TempDir(), addr: freeAddr(t)}
 	in.url = "https://" + in.addr
+	in.ca = in.path("srv", "ca.pem")
 	in.startServer(args...)
 	return in
 }
 
 func (in *installation) startServer(args ...string) {
 	in.server = start(in.t, "server", append([]string{"-dir", in.path("srv"), "-listen", in.addr, "-public-url", in.url, "-dev-idp", "-v"}, args...)...)
-	in.server.await("ready", patience)
+	in.admin = in.server.await("ready", patience).str("admin")
 }
 
 func (in *installation) path(elem ...string) string {
@@ -245,7 +248,7 @@ func (in *installation) path(elem ...string) string {
 func (in *installation) host(name, target string, args ...string) *process {
 	in.t.Helper()
 	p := start(in.t, "sessionhost", append([]string{
-		"-server", in.url, "-dir", in.path(name), "-target", target, "-ca", in.path("srv", "ca.pem"),
+		"-server", in.url, "-dir", in.path(name), "-target", target, "-ca", in.ca,
 		"-enrol", in.path("srv", "registration.token"), "-name", name, "-v"}, args...)...)
 	p.await("registered", patience)
 	return p
@@ -256,7 +259,7 @@ func (in *installation) host(name, target string, args ...string) *process {
 func (in *installation) client(user, resource string) (*process, string) {
 	in.t.Helper()
 	p := start(in.t, "client", "-server", in.url, "-token", in.path("srv", user+".token"), "-dir", in.path("client-"+user),
-		"-ca", in.path("srv", "ca.pem"), "-resource", resource, "-listen", "127.0.0.1:0", "-v")
+		"-ca", in.ca, "-resource", resource, "-listen", "127.0.0.1:0", "-v")
 	return p, p.await("listening", patience).str("addr")
 }
 

@@ -39,8 +39,8 @@ func run(ctx context.Context, p *program.Program, dir, listen, target, rdp strin
 		return err
 	}
 	defer local.Close()
-	server, err := serve.Open(&serve.Config{
-		Dir: dir, Listen: listen, PublicURL: "https://" + listen, DevIdP: true, Logger: p.Logger,
+	server, err := serve.Open(ctx, &serve.Config{
+		Dir: dir, Listen: listen, PublicURL: "https://" + listen, SignIn: serve.SignInConfig{DevIdP: true}, Logger: p.Logger,
 	})
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func run(ctx context.Context, p *program.Program, dir, listen, target, rdp strin
 	// The server outlives host and client, so that they can say goodbye to it.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(serving) }() // ended by stopServing, awaited below
+	go func() { served <- server.Serve(serving, func() {}) }() // ended by stopServing, awaited below
 	err = runEnds(ctx, p, server, dir, target, local)
 	stopServing()
 	if serveErr := <-served; err == nil {

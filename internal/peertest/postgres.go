@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -196,9 +197,20 @@ func (s *PostgresServer) stop() error {
 	if s.cmd == nil {
 		return nil
 	}
+	return s.end(os.Interrupt) // its "fast" shutdown
+}
+
+// Crash ends the server, with all of its processes, as a power cut would: it writes
+// nothing more, and recovers from its log at the next Start.
+func (s *PostgresServer) Crash(t testing.TB) {
+	t.Helper()
+	s.end(syscall.SIGQUIT) // its "immediate" shutdown, which is no success
+}
+
+func (s *PostgresServer) end(how os.Signal) error {
 	cmd := s.cmd
 	s.cmd = nil
-	if err := cmd.Process.Signal(os.Interrupt); err != nil { // its "fast" shutdown
+	if err := cmd.Process.Signal(how); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	return cmd.Wait()

@@ -20,13 +20,15 @@ func TestPostgresGivesEachTestATableSpaceOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestPostgresStopsAndStarts(t *testing.T) {
+func TestPostgresEndsAndStarts(t *testing.T) {
 	s := peertest.StartPostgres(t)
-	s.Stop(t)
-	_, err := pgx.Connect(t.Context(), s.DSN)
-	require.Error(t, err)
-	s.Start(t)
-	c, err := pgx.Connect(t.Context(), s.DSN)
-	require.NoError(t, err)
-	require.NoError(t, c.Close(t.Context()))
+	for _, end := range []func(testing.TB){s.Stop, s.Crash} {
+		end(t)
+		_, err := pgx.Connect(t.Context(), s.DSN)
+		require.Error(t, err)
+		s.Start(t)
+		c, err := pgx.Connect(t.Context(), s.DSN)
+		require.NoError(t, err)
+		require.NoError(t, c.Close(t.Context()))
+	}
 }

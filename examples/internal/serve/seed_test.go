@@ -16,7 +16,9 @@ func TestEveryTokenHasItsOwnFile(t *testing.T) {
 		}
 		return s
 	}
-	require.NoError(t, checkUsers(users("alice", "bob", "../registration")))
-	require.Error(t, checkUsers(users("registration")), "the hosts' token")
-	require.Error(t, checkUsers(users("alice", "Alice")), "one file where case does not count")
+	require.NoError(t, checkUsers(users("alice", "bob", "../registration"), true))
+	require.Error(t, checkUsers(users("registration"), true), "the hosts' token")
+	require.Error(t, checkUsers(users("Gateway-Registration"), true), "the gateways' token")
+	require.Error(t, checkUsers(users("alice"), false), "users of an issuer that has its own")
+	require.Error(t, checkUsers(users("alice", "Alice"), true), "one file where case does not count")
 }

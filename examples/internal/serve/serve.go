@@ -1,133 +1,133 @@
-// Package serve assembles gateway, broker and feed behind one TLS port.
+// Package serve assembles gateway, broker and feed, together or each apart, behind
+// one TLS port.
 package serve
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
+	"sync"
 	"time"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
+	"github.com/reachback/reachback/broker/oidc"
+	"github.com/reachback/reachback/examples/internal/admin"
+	"github.com/reachback/reachback/examples/internal/devidp"
 	"github.com/reachback/reachback/examples/internal/program"
-	"github.com/reachback/reachback/feed"
 	"github.com/reachback/reachback/relay"
 )
 
-// drainTime is how long live sessions may go on after a signal.
-const drainTime = 10 * time.Second
+const (
+	// openTimeout bounds the start: a database that does not answer is down.
+	openTimeout = 30 * time.Second
+	// drainTime is how long live sessions may go on after a signal.
+	drainTime = 10 * time.Second
+)
 
-// A Config is what the flags of a server say.
-type Config struct {
-	Dir         string // keys and state
-	Listen      string // address of the TLS port
-	PublicURL   string // base URL for users and hosts
-	InstanceURL string // base URL of this very instance, for hosts; empty: PublicURL
-	CertFile    string // public certificate; empty: one of the installation's own CA
-	KeyFile     string
-	Seed        string // path of the seed file; empty: user, pool and desktop for a first try
-	DevIdP      bool   // issue tokens for the seed's users
-	Logger      *slog.Logger
-}
-
-// A Server is a gateway, a broker and a feed that listen but do not serve yet.
+// A Server is what its roles ask for, listening but not serving yet.
 type Server struct {
-	Gateway *relay.Relay
-	Broker  *broker.Broker
-	URL     string            // the public URL
-	CAFile  string            // the CA of the server's certificate; empty where it is public
-	Tokens  map[string]string // of each of the seed's users, the path of a file with a token
+	URL    string            // the public URL
+	CAFile string            // the CA of the server's certificate; empty where it is public
+	Tokens map[string]string // of each of the seed's users, the path of a file with a token
 
-	state    *broker.File
+	plan     *plan
+	logger   *slog.Logger
+	unlock   func() // lets another process have the folder
 	listener net.Listener
 	http     *http.Server
-	logger   *slog.Logger
+	cert     *certificate
+
+	gateway *relay.Relay   // nil without the role
+	link    *broker.Link   // to the gateway's broker, where that is elsewhere; otherwise nil
+	broker  *broker.Broker // nil without the role
+	store   *store         // the broker's
+	admin   *admin.Server  // nil without an address
+
+	// One of these two verifies users' tokens, in a feed.
+	issuer   *devidp.Issuer
+	verifier *oidc.Verifier
+
+	reloading sync.Mutex // held by Reload
 }
 
-// Open reads the state, makes what is missing and listens.
-func Open(cfg *Config) (_ *Server, err error) {
-	public, err := program.Origin("-public-url", cfg.PublicURL)
+// Open checks the flags, listens, reads what is kept and makes what is missing.
+func Open(ctx context.Context, cfg *Config) (_ *Server, err error) {
+	p, err := cfg.check()
 	if err != nil {
 		return nil, err
-	}
-	instance := public
-	if cfg.InstanceURL != "" {
-		if instance, err = program.Origin("-instance-url", cfg.InstanceURL); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.DevIdP {
-		if err := loopback("-dev-idp", cfg.Listen); err != nil {
-			return nil, err
-		}
-	} else {
-		return nil, program.UsageError("flag -dev-idp is required: it is the only issuer of users' tokens so far")
-	}
-	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
-		return nil, program.UsageError("flags -tls-cert and -tls-key come together")
 	}
 	if err := program.MakeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
-	s := &Server{URL: public.String(), logger: cfg.Logger}
+	s := &Server{URL: p.public.String(), plan: p, logger: cfg.Logger}
+	if s.unlock, err = program.Lock(cfg.Dir); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			s.release()
 		}
 	}()
-	if s.state, err = broker.OpenFile(filepath.Join(cfg.Dir, "state.json")); err != nil {
-		return nil, err
-	}
-	seed, err := s.seed(cfg.Seed)
-	if err != nil {
-		return nil, err
-	}
-	issuer, err := s.issueTokens(cfg.Dir, seed)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := s.certificate(cfg, public.Hostname(), instance.Hostname())
-	if err != nil {
-		return nil, err
-	}
-	s.Broker = &broker.Broker{
-		Keys:      s.state.Keys(),
-		Directory: s.state.Directory(),
-		Verifier:  issuer.Verifier(),
-		Gateways:  []string{instance.String()},
-		Logger:    cfg.Logger.With("part", "broker"),
-	}
-	if err := s.registrationToken(cfg.Dir); err != nil {
-		return nil, err
-	}
-	s.Gateway = &relay.Relay{Orchestrator: s.Broker, URL: instance.String(), Logger: cfg.Logger.With("part", "gateway")}
-	mux := http.NewServeMux()
-	for _, path := range []string{"call", "answer", "health"} {
-		mux.Handle("/reachback/v1/"+path, s.Gateway)
-	}
-	for _, path := range []string{"control", "enrol"} {
-		mux.Handle("/reachback/v1/"+path, s.Broker)
-	}
-	mux.Handle("/dev-idp/", issuer)
-	mux.Handle("/", &feed.Handler{Source: s.Broker, URL: public.String(), SignIn: issuer.SignIn(), Logger: cfg.Logger.With("part", "feed")})
-	s.http = &http.Server{
-		Handler:   mux,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
-		ErrorLog:  slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
-	}
-	if err := relay.ConfigureServer(s.http); err != nil {
-		return nil, err
-	}
 	l, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
 	s.listener = relay.NewListener(&reporting{l, cfg.Logger})
-	return s, nil
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	mux := http.NewServeMux()
+	if p.broker {
+		err = s.openBroker(ctx, mux)
+	}
+	if err == nil {
+		err = s.openCertificate()
+	}
+	if err == nil && p.gateway {
+		err = s.openGateway(ctx, mux)
+	}
+	if err == nil && p.feed {
+		err = s.openFeed(mux)
+	}
+	if err == nil && p.Admin.Addr != "" {
+		err = s.openAdmin()
+	}
+	if err == nil && p.broker {
+		err = s.fill(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.mountRest(mux)
+	s.http = &http.Server{
+		Handler:   mux,
+		TLSConfig: &tls.Config{GetCertificate: s.cert.get},
+		ErrorLog:  slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	return s, relay.ConfigureServer(s.http)
+}
+
+// mountRest answers load balancers where no gateway does, and whoever asks for
+// anything else.
+func (s *Server) mountRest(mux *http.ServeMux) {
+	switch {
+	case s.plan.feed: // which has the rest
+	case s.plan.gateway:
+		mux.Handle("/", s.gateway)
+	default:
+		mux.Handle("/", s.broker)
+	}
+	if !s.plan.gateway {
+		mux.HandleFunc("GET /reachback/v1/health", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Cache-Control", "no-store")
+			io.WriteString(w, `{"status":"ok"}`+"\n")
+		})
+	}
 }
 
 // reporting is a listener that tells the operator why it cannot accept, most likely
@@ -145,59 +145,84 @@ func (r *reporting) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// Serve serves until ctx ends, then drains, and returns when nothing is left.
-func (s *Server) Serve(ctx context.Context) error {
-	failed := make(chan error, 1)
-	go func() { failed <- s.http.ServeTLS(s.listener, "", "") }() // ended by http.Close below, awaited there
+// Ready are the fields of the event "ready".
+func (s *Server) Ready() []any {
+	fields := []any{"url", s.URL}
+	if s.plan.feed {
+		fields = append(fields, "feed", s.URL+"/feed")
+	}
+	if s.admin != nil {
+		fields = append(fields, "admin", s.admin.URL)
+	}
+	return fields
+}
+
+// Serve serves until ctx ends, then drains, and returns when nothing is left. It
+// calls ready once calls can be served: a gateway apart has then heard from its
+// broker.
+func (s *Server) Serve(ctx context.Context, ready func()) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	failed := make(chan error, 3) // has room for every goroutine that can fail
+	wg.Go(func() { failed <- s.http.ServeTLS(s.listener, "", "") })
+	if s.link != nil {
+		wg.Go(func() { failed <- s.runLink(running, ready) })
+	} else {
+		ready()
+	}
+	if s.admin != nil {
+		wg.Go(func() { failed <- s.admin.Serve(running) })
+	}
+	if s.verifier != nil {
+		wg.Go(func() { s.checkIssuer(running) })
+	}
+	wg.Go(func() { s.upkeep(running) })
+
 	var err error
 	select {
 	case err = <-failed:
-		failed <- err
 	case <-ctx.Done():
-		err = nil
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	// The gateway drains while the port is still open: hosts may be on
-	// their way to a call that was let in.
-	s.Gateway.Shutdown(drain)
-	s.Broker.Shutdown(drain)
-	s.http.Close()
-	if e := <-failed; err == nil && !errors.Is(e, http.ErrServerClosed) {
-		err = e
+	if s.gateway != nil && reachback.CodeOf(err) == reachback.CodeGatewayRevoked {
+		s.gateway.Close() // what goes through it has no more right to
 	}
+	s.drain(context.WithoutCancel(ctx))
+	stop()
+	wg.Wait()
 	s.release()
 	return err
 }
 
+// drain ends what is served. The port stays open until the gateway is empty: hosts
+// may be on their way to a call that was let in.
+func (s *Server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	if s.gateway != nil {
+		s.gateway.Shutdown(ctx)
+	}
+	if s.broker != nil {
+		s.broker.Shutdown(ctx)
+	}
+	s.http.Close()
+}
+
+// release gives back what Open has taken, whatever of it there is.
 func (s *Server) release() {
 	if s.listener != nil {
 		s.listener.Close()
 	}
-	if s.Broker != nil {
-		s.Broker.Close()
+	if s.admin != nil {
+		s.admin.Close()
 	}
-	if s.state != nil {
-		s.state.Close()
+	if s.broker != nil {
+		s.broker.Close()
 	}
-}
-
-func (s *Server) certificate(cfg *Config, names ...string) (tls.Certificate, error) {
-	if cfg.CertFile != "" {
-		return tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+	if s.verifier != nil {
+		s.verifier.Close()
 	}
-	var err error
-	if s.CAFile, err = program.WriteFile(cfg.Dir, "ca.pem", s.state.Keys().ServerCA()); err != nil {
-		return tls.Certificate{}, err
+	if s.store != nil {
+		s.store.close()
 	}
-	return s.state.Keys().ServerCertificate(append(names, "localhost", "127.0.0.1", "::1")...)
-}
-
-// loopback refuses an address that other machines can reach.
-func loopback(flag, addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if ip := net.ParseIP(host); err != nil || (ip == nil || !ip.IsLoopback()) && host != "localhost" {
-		return program.UsageError(fmt.Sprintf("flag %s is for demonstrations on a loopback address, and %q is not one", flag, addr))
-	}
-	return nil
+	s.unlock()
 }

@@ -20,14 +20,14 @@ func TestD13_NothingButItsServicesOnThePort(t *testing.T) {
 	require.NoError(t, err)
 	addr := l.Addr().String()
 	require.NoError(t, l.Close())
-	s, err := Open(&Config{
-		Dir: filepath.Join(t.TempDir(), "srv"), Listen: addr, PublicURL: "https://" + addr, DevIdP: true,
+	s, err := Open(t.Context(), &Config{
+		Dir: filepath.Join(t.TempDir(), "srv"), Listen: addr, PublicURL: "https://" + addr, SignIn: SignInConfig{DevIdP: true},
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(ctx) }()
+	go func() { served <- s.Serve(ctx, func() {}) }()
 	defer func() { stop(); require.NoError(t, <-served) }()
 
 	trust, err := program.TrustFile(s.CAFile)
@@ -36,7 +36,7 @@ func TestD13_NothingButItsServicesOnThePort(t *testing.T) {
 	defer client.CloseIdleConnections()
 	for _, path := range []string{
 		"/", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/metrics", "/stats", "/admin", "/dev-idp",
-		"/reachback/v1/", "/reachback/v1/stats", "/state.json", "/alice.token", "/../state.json",
+		"/reachback/v1/", "/reachback/v1/stats", "/reachback.db", "/key", "/alice.token", "/../reachback.db",
 	} {
 		resp, err := client.Get(s.URL + path)
 		require.NoError(t, err)

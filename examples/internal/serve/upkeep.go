@@ -1,0 +1,69 @@
+package serve
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// upkeepEvery is how often the server looks for what has to be renewed, and
+	// for keys that another broker has made: well within the time for which those
+	// are published before they sign.
+	upkeepEvery = time.Hour
+	// rotateAfter is how long one key signs tokens.
+	rotateAfter = 30 * 24 * time.Hour
+)
+
+// upkeep renews what ages, until ctx ends.
+func (s *Server) upkeep(ctx context.Context) {
+	ticker := time.NewTicker(upkeepEvery)
+	defer ticker.Stop()
+	for {
+		s.renew(ctx)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Server) renew(ctx context.Context) {
+	if s.cert.own && s.cert.aged(time.Now()) {
+		s.report("certificate renewed", s.cert.reload())
+	}
+	if s.store == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if err := s.store.keys.Refresh(ctx); err != nil {
+		s.logger.Error("token keys not read", "err", err)
+	} else if time.Since(s.store.keys.SignsSince()) > rotateAfter {
+		s.report("token keys rotated", s.store.keys.Rotate(ctx))
+	}
+}
+
+// Reload reads certificate and seed again. What is broken stays as it was, and the
+// log says why.
+func (s *Server) Reload(ctx context.Context) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	s.report("certificate reloaded", s.cert.reload())
+	if s.admin != nil {
+		s.report("certificate of the admin address reloaded", s.admin.Reload())
+	}
+	if s.store != nil && s.plan.Seed != "" {
+		s.report("seed reloaded", s.applySeed(ctx))
+	}
+}
+
+func (s *Server) report(done string, err error) {
+	if err != nil {
+		s.logger.Error("not "+done+", the old one stays in force", "err", err)
+		return
+	}
+	s.logger.Info(done)
+}
