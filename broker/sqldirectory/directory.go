@@ -110,7 +110,8 @@ func (d *Directory) openSQLite(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	if err := s.migrate(ctx); err == nil {
+	err = s.migrate(ctx)
+	if err == nil {
 		err = s.begin(ctx)
 	}
 	if err != nil {

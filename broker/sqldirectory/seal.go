@@ -55,8 +55,8 @@ func placeholder(secret []byte) bool {
 			distinct++
 		}
 	}
-	// Of 32 random bytes fewer than 8 are distinct in no lifetime; random
-	// hexadecimal digits have 8 or more in all but one of a billion.
+	// Of 32 random hexadecimal digits 8 or more are distinct but for one time in
+	// twenty million.
 	if distinct < 8 {
 		return true
 	}
