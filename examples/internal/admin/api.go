@@ -71,22 +71,24 @@ func newAPI(p *Parts, mux *http.ServeMux) {
 		a.sessions()
 		a.records()
 	}
-	asJSON, err := json.MarshalIndent(a.huma.OpenAPI(), "", " ")
-	if err != nil {
-		panic(err) // our own document
-	}
-	asYAML, err := a.huma.OpenAPI().YAML()
-	if err != nil {
-		panic(err)
-	}
-	mux.HandleFunc("GET /openapi.json", document("application/openapi+json", asJSON))
-	mux.HandleFunc("GET /openapi.yaml", document("application/openapi+yaml", asYAML))
+	mux.HandleFunc("GET /openapi.json", document("application/openapi+json", func() ([]byte, error) {
+		return json.MarshalIndent(a.huma.OpenAPI(), "", " ")
+	}))
+	mux.HandleFunc("GET /openapi.yaml", document("application/openapi+yaml", a.huma.OpenAPI().YAML))
 }
 
-func document(contentType string, text []byte) http.HandlerFunc {
+// document serves what is written when it is first asked for.
+func document(contentType string, write func() ([]byte, error)) http.HandlerFunc {
+	text := sync.OnceValue(func() []byte {
+		text, err := write()
+		if err != nil {
+			panic(err) // our own document
+		}
+		return text
+	})
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
-		w.Write(text)
+		w.Write(text())
 	}
 }
 

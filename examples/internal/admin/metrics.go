@@ -11,6 +11,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
+	"github.com/reachback/reachback/broker/sqldirectory"
 )
 
 // metrics serves the parts' numbers from a registry of their own.
@@ -44,6 +45,9 @@ func (collector) Describe(chan<- *prometheus.Desc) {}
 func (c collector) Collect(out chan<- prometheus.Metric) {
 	if c.parts.Broker != nil {
 		c.broker(out)
+	}
+	if d, ok := c.parts.Directory.(interface{ Stats() sqldirectory.Stats }); ok {
+		c.directory(out, d.Stats())
 	}
 	if c.parts.Relay != nil {
 		c.relay(out)
@@ -79,6 +83,14 @@ func (c collector) broker(out chan<- prometheus.Metric) {
 	counter("reachback_broker_records_written_total", "Records that the sink took.", float64(s.RecordsWritten))
 	counter("reachback_broker_records_dropped_total", "Records that the sink did not take, or for which there was no room.", float64(s.RecordsDropped))
 	byCode(out, "reachback_broker_refusals_total", "Calls, channels, enrolments and connects refused.", s.Refused)
+}
+
+func (c collector) directory(out chan<- prometheus.Metric, s sqldirectory.Stats) {
+	counter := emit(out, prometheus.CounterValue)
+	counter("reachback_directory_operations_total", "Changes and reads that the database was asked for.", float64(s.Operations))
+	counter("reachback_directory_commits_total", "Transactions that changes took.", float64(s.Commits))
+	counter("reachback_directory_retries_total", "Transactions that stood in others' way and were run again.", float64(s.Retries))
+	counter("reachback_directory_failures_total", "Operations that the database could not do.", float64(s.Failures))
 }
 
 func (c collector) relay(out chan<- prometheus.Metric) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
+	"github.com/reachback/reachback/broker/sqldirectory"
 	"github.com/reachback/reachback/examples/internal/admin/api"
 	"github.com/reachback/reachback/relay"
 )
@@ -122,4 +124,34 @@ func TestProfilesAreThere(t *testing.T) {
 		require.Equal(t, http.StatusOK, w.Code, path)
 		require.Contains(t, w.Body.String(), says, path)
 	}
+}
+
+func TestADatabaseThatIsAwayIsSaidSo(t *testing.T) {
+	dir, err := sqldirectory.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "db"), &sqldirectory.Options{})
+	require.NoError(t, err)
+	b := &broker.Broker{Directory: dir}
+	defer b.Close()
+	h := NewHandler(&Parts{Broker: b, Directory: dir})
+	ask := func(method, path string) (int, string) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(`{}`)))
+		return w.Code, w.Body.String()
+	}
+	status, _ := ask(http.MethodPut, "/api/v1/pools/lab")
+	require.Equal(t, http.StatusNoContent, status)
+	_, metrics := ask(http.MethodGet, "/metrics")
+	require.Regexp(t, `(?m)^reachback_directory_commits_total [1-9]`, metrics)
+
+	require.NoError(t, dir.Close())
+	for method, path := range map[string]string{http.MethodGet: "/api/v1/pools", http.MethodPut: "/api/v1/pools/lab"} {
+		status, body := ask(method, path)
+		require.Equal(t, http.StatusServiceUnavailable, status, path)
+		require.Contains(t, body, `"code":"unavailable"`, path)
+		require.Contains(t, body, `"correlation_id":"`, path)
+		require.NotContains(t, body, "closed", "the asker is told no internals")
+	}
+	h = NewHandler(&Parts{Broker: b, Directory: dir}) // which has not looked yet
+	status, health := ask(http.MethodGet, "/healthz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Contains(t, health, "closed", "the operator is told")
 }
