@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ func (g *gate) open() *carrier.Conn {
 	c, err := d.Upgrade(g.w.t.Context(), server, carrier.PathControl, nil, g.link.Identity.Certificate(), reachback.CodeBrokerUnreachable)
 	require.NoError(g.w.t, err)
 	g.w.t.Cleanup(func() { c.Abort() })
+	c.SetReadDeadline(time.Now().Add(time.Minute)) // no test listens for longer
 	return c
 }
 
@@ -30,7 +32,9 @@ func TestG6_AGatewayIsKnownByItsOwnURLAlone(t *testing.T) {
 		g := w.gate(apart)
 		for _, url := range []string{"https://evil.example", "https://other.example", gateway, apart + "/x", apart + ":8443"} {
 			g.link.URL = url
-			requireCode(t, reachback.CodeGatewayUnknown, g.link.Run(t.Context()), url)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			requireCode(t, reachback.CodeGatewayUnknown, g.link.Run(ctx), url)
+			cancel()
 		}
 		require.True(t, other.link.Stats().Up)
 
@@ -115,6 +119,7 @@ func TestB3_ACertificateOfOneRoleIsNoneOfTheOther(t *testing.T) {
 			{"a gateway that says nothing of it", g.open(), `{"type":"hello","versions":[1]}`},
 			{"a gateway as a broker", g.open(), `{"type":"hello","versions":[1],"role":"broker"}`},
 		} {
+			tt.conn.SetReadDeadline(time.Now().Add(time.Minute))
 			say(t, tt.conn, tt.text)
 			require.Equal(t, reachback.CodeWrongRole, hear(t, tt.conn).(*closeMessage).Code, tt.name)
 		}

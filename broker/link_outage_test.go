@@ -89,7 +89,7 @@ func TestF1_LiveSessionsNeedNoBroker(t *testing.T) {
 			began := time.Now()
 			_, err := d.Call(t.Context(), apart, unused, nonce)
 			requireCode(t, reachback.CodeBrokerUnreachable, err)
-			require.LessOrEqual(t, time.Since(began), backWithin)
+			require.LessOrEqual(t, time.Since(began), time.Second)
 			time.Sleep(10 * time.Second)
 		}
 		require.Equal(t, 1, r.Stats().Joined)

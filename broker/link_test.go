@@ -195,11 +195,12 @@ func gatewayRows(all []Record) (rows []Record) {
 // While the broker is away events wait, and none is lost by its restart.
 func TestLinkKeepsEventsUntilTheyAreTaken(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.up("pc1", "desktops")
+		h := w.up("pc1", "desktops")
 		g := w.upGate(apart)
 		c := call(w.connect(alice(), "desktop"))
 		p, err := g.ask(c)
 		require.NoError(t, err)
+		h.lives(SessionReport{Session: p.Session, State: ReportActive})
 		w.crash()
 		e := relay.Event{Kind: relay.EventJoined, Call: c.ID, Session: p.Session, Host: p.Host}
 		g.link.Report(e)
@@ -213,6 +214,17 @@ func TestLinkKeepsEventsUntilTheyAreTaken(t *testing.T) {
 		time.Sleep(backoffMost)
 		synctest.Wait()
 		require.Zero(t, g.link.Stats().Events)
+
+		// One that was on its way when the cable was pulled is sent again.
+		g.conn().Freeze()
+		g.link.Report(relay.Event{Kind: relay.EventEnded, Call: c.ID, Session: p.Session, Host: p.Host})
+		synctest.Wait()
+		require.Equal(t, 1, g.link.Stats().Events)
+		require.Equal(t, SessionActive, w.state(p.Session))
+		time.Sleep(DeadAfter + 2*time.Second)
+		synctest.Wait()
+		require.Zero(t, g.link.Stats().Events)
+		require.Equal(t, SessionEnded, w.state(p.Session))
 
 		g.link.Report(e)
 		for range maxLinkEvents + 10 {
@@ -273,7 +285,7 @@ func TestLinkRefusesFastWithoutABroker(t *testing.T) {
 		began = time.Now()
 		_, err = g.ask(call(token))
 		requireCode(t, reachback.CodeBrokerUnreachable, err)
-		require.Equal(t, backWithin, time.Since(began))
+		require.Equal(t, time.Second, time.Since(began), "as SPEC.md says")
 		began = time.Now()
 		_, err = g.ask(call(token))
 		requireCode(t, reachback.CodeBrokerUnreachable, err)
