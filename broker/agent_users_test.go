@@ -116,6 +116,7 @@ func TestAUserSessionCountsUntilItsHostSaysThatItIsOver(t *testing.T) {
 		// Over a new channel too, whose full report has it.
 		w.lastConn().Cut()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		require.Len(t, h.welcomes, 2)
 		require.Equal(t, 1, w.desktops(h.id))
 

@@ -105,6 +105,7 @@ func TestAProbeThatHangsIsNotFit(t *testing.T) {
 
 		asked := len(p.asked)
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		require.Len(t, p.asked, asked, "it is not asked again before it has returned")
 		w.lastConn().Cut()
 		time.Sleep(time.Minute)

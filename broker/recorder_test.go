@@ -108,6 +108,7 @@ func TestRecordsOutliveAnOutageOfTheirSink(t *testing.T) {
 				s.hangs = hangs
 				want := addCalls(r, 0, 1000)
 				time.Sleep(10 * time.Minute)
+				synctest.Wait()
 				require.Less(t, s.asked, 30, "it is tried again with patience")
 				want = append(want, addCalls(r, 1000, 2000)...)
 				s.mu.Lock()

@@ -69,6 +69,9 @@ func (b *Broker) reserveStarted(ctx context.Context, d *decision, r *Reservation
 				return nil, reachback.Refuse(reachback.CodeClientLost)
 			}
 		case <-returned:
+			if ctx.Err() != nil { // which has ended the start too
+				return nil, context.Cause(ctx)
+			}
 			if st.err != nil {
 				return nil, none
 			}
