@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 
 	"github.com/reachback/reachback/examples/internal/admin"
 )
@@ -10,21 +9,13 @@ import (
 // openAdmin listens where operators look and change things.
 func (s *Server) openAdmin() (err error) {
 	c := &s.plan.Admin
-	parts := admin.Parts{Broker: s.broker, Relay: s.gateway, Issuer: s.issuerURL(), Logger: s.logger.With("part", "admin")}
+	parts := admin.Parts{Broker: s.broker, Relay: s.gateway, Link: s.link, Issuer: s.issuerURL(), Logger: s.logger.With("part", "admin")}
 	if s.store != nil {
 		parts.Directory = s.store.dir
 	}
 	parts.Checks = map[string]func(context.Context) error{}
 	if s.verifier != nil {
 		parts.Checks["issuer"] = s.verifier.Check
-	}
-	if s.link != nil {
-		parts.Checks["broker"] = func(context.Context) error {
-			if !s.link.Stats().Up {
-				return errors.New("no channel to the broker")
-			}
-			return nil
-		}
 	}
 	s.admin, err = admin.Open(&admin.Config{Addr: c.Addr, CertFile: c.CertFile, KeyFile: c.KeyFile, ClientCA: c.ClientCA, Parts: parts})
 	return err
