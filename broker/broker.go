@@ -4,7 +4,7 @@
 // A [Broker] is one end: an [http.Handler] for hosts that enrol and open their
 // control channels, the orchestrator of relays, and the source of a feed. An
 // [Agent] is the other end, on the session host. What a broker knows is in its
-// [Directory]; a [File] keeps that of a single broker.
+// [Directory]; package sqldirectory has those that keep it.
 //
 // # Placement
 //

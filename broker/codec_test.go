@@ -202,31 +202,6 @@ func FuzzParseEnrol(f *testing.F) {
 	})
 }
 
-func FuzzParseFile(f *testing.F) {
-	keys, err := NewKeys()
-	if err != nil {
-		f.Fatal(err)
-	}
-	b, err := json.Marshal(&fileJSON{fileVersion, keys, &durableState{
-		Boot: 1, Revision: 2,
-		Hosts:         map[string]*Host{"h": {ID: "h", Name: "n", Pool: "p", Key: Thumbprint{1}, Revoked: true, Revision: 2}},
-		Registrations: map[string]Registration{"r": {ID: "r", Hash: make([]byte, 32), Pool: "p", Uses: 1}},
-	}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b)
-	f.Add([]byte(`{"version":1,"keys":{},"state":{"hosts":{"h":null}}}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		k, s, err := parseFile(b)
-		if err != nil {
-			return
-		}
-		_, err = json.Marshal(&fileJSON{fileVersion, k, s})
-		require.NoError(t, err)
-	})
-}
-
 func FuzzParseIdentity(f *testing.F) {
 	id, err := NewIdentity()
 	if err != nil {

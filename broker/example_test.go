@@ -33,7 +33,7 @@ func ExampleBroker() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	dir := &broker.MemoryDirectory{} // a broker.File keeps hosts and keys over restarts
+	dir := &broker.MemoryDirectory{} // those of sqldirectory keep hosts and keys over restarts
 	if err := dir.Apply(context.Background(), seed); err != nil {
 		log.Fatal(err)
 	}

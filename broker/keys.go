@@ -32,16 +32,12 @@ const (
 
 // Keys are the secrets of an installation: the keys that sign tokens, the host
 // CA, and a server CA for when there is no public certificate. Their JSON form
-// holds them in the clear; a [File] or a [KeyStore] keeps it. They may be used
-// concurrently.
+// holds them in the clear; a [KeyStore] keeps it. They may be used concurrently.
 type Keys struct {
 	mu     sync.Mutex
 	tokens []tokenKey // by the time of their first use; replaced, never changed
 	hosts  *authority // immutable
 	server *authority // immutable
-
-	// save makes a change durable before it is in force; nil where nothing is kept.
-	save func(tokens []tokenKey) error
 
 	// Of keys that other brokers share; guarded by changing, which is taken
 	// before mu and held while the store is asked.
@@ -117,7 +113,6 @@ func (k *Keys) rotate(ctx context.Context, now time.Time) error {
 	k.mu.Lock()
 	waits := k.tokens[len(k.tokens)-1].From.After(now)
 	tokens := slices.Clone(k.published(now))
-	save := k.save
 	k.mu.Unlock()
 	if waits {
 		return nil
@@ -127,14 +122,10 @@ func (k *Keys) rotate(ctx context.Context, now time.Time) error {
 		return err
 	}
 	tokens = append(tokens, next)
-	switch {
-	case k.store != nil:
-		err = k.saveTo(ctx, tokens)
-	case save != nil:
-		err = save(tokens)
-	}
-	if err != nil {
-		return err
+	if k.store != nil {
+		if err := k.saveTo(ctx, tokens); err != nil {
+			return err
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

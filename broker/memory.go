@@ -1,33 +1,26 @@
 package broker
 
 import (
-	"cmp"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/reachback/reachback"
-	"github.com/reachback/reachback/relay"
 )
 
-// A MemoryDirectory is a [Directory] for one broker. Its zero value is empty and
-// keeps nothing over the process's end; that of a [File] keeps hosts, gateways,
-// registration tokens, revocations and personal assignments.
+// A MemoryDirectory is a [Directory] for one broker. Its zero value is empty, and it
+// keeps nothing over the process's end: package sqldirectory has those that do.
 //
 // What it holds is bounded: a used token is forgotten when it has expired, a
 // session that stands for no user session after [KeepEnded], [KeepLost] or
 // [KeepKilled], and of records the last 10,000 are kept. Icons may have 64 MiB
 // together.
 type MemoryDirectory struct {
-	mu    sync.Mutex
-	saved durableState
-	save  func(*durableState) error // makes a change durable; nil keeps nothing
+	mu sync.Mutex // guards the rest
 
-	// The rest lives as long as the process. All of it is guarded by mu.
+	// Of what has enrolled; rows are replaced, never changed.
+	hostRows      map[string]*Host
+	gatewayRows   map[string]*Gateway
+	registrations map[string]Registration
 
 	instance string // prefix of the token ids drawn here
 	setups   map[string]*setup
@@ -48,22 +41,6 @@ type MemoryDirectory struct {
 
 var _ Directory = (*MemoryDirectory)(nil)
 
-// durableState is what survives the process. A change makes a copy, has it
-// saved, and puts it in force only then.
-type durableState struct {
-	Boot          uint64                  `json:"boot"` // starts so far: the upper half of epochs
-	Revision      uint64                  `json:"revision"`
-	Hosts         map[string]*Host        `json:"hosts"` // replaced, never changed
-	Gateways      map[string]*Gateway     `json:"gateways,omitempty"`
-	Registrations map[string]Registration `json:"registrations"`
-}
-
-func (s *durableState) clone() *durableState {
-	c := *s
-	c.Hosts, c.Gateways, c.Registrations = maps.Clone(s.Hosts), maps.Clone(s.Gateways), maps.Clone(s.Registrations)
-	return &c
-}
-
 // begin starts a transaction: it locks, does what is due and returns the time.
 // The caller unlocks.
 func (d *MemoryDirectory) begin() time.Time {
@@ -79,67 +56,18 @@ func (d *MemoryDirectory) begin() time.Time {
 		d.sessions = make(map[string]*session)
 		d.tokens = make(map[string]*session)
 		d.spent = make(map[string]*spending)
-		if d.saved.Hosts == nil {
-			d.saved.Hosts = make(map[string]*Host)
-		}
-		if d.saved.Gateways == nil {
-			d.saved.Gateways = make(map[string]*Gateway)
-		}
-		if d.saved.Registrations == nil {
-			d.saved.Registrations = make(map[string]Registration)
-		}
-		d.revision = d.saved.Revision
-		d.kills = d.saved.revocations()
+		d.hostRows = make(map[string]*Host)
+		d.gatewayRows = make(map[string]*Gateway)
+		d.registrations = make(map[string]Registration)
 	}
 	d.agenda.run(now)
 	return now
 }
 
-// commit makes next durable and then puts it in force.
-func (d *MemoryDirectory) commit(next *durableState) error {
-	if d.save != nil {
-		if err := d.save(next); err != nil {
-			return fmt.Errorf("broker: save state: %w", err)
-		}
-	}
-	d.saved = *next
-	return nil
-}
-
-// revoke commits next, in which a host or gateway is revoked with the next
-// revision, and tells of it.
-func (d *MemoryDirectory) revoke(next *durableState, k Kill) error {
-	next.Revision = k.Revision
-	if err := d.commit(next); err != nil {
-		return err
-	}
+// revoked tells of a revocation, which has the next revision.
+func (d *MemoryDirectory) revoked(k Kill) {
 	d.revision = k.Revision
 	d.kills = append(d.kills, k)
-	return nil
-}
-
-func hostRevocation(h *Host) Kill {
-	return Kill{Kill: relay.Kill{Revision: h.Revision, Host: h.ID, Code: reachback.CodeHostRevoked}}
-}
-
-func gatewayRevocation(g *Gateway) Kill {
-	return Kill{Kill: relay.Kill{Revision: g.Revision, Code: reachback.CodeGatewayRevoked}, Gateway: g.ID}
-}
-
-func (s *durableState) revocations() []Kill {
-	var ks []Kill
-	for _, h := range s.Hosts {
-		if h.Revoked {
-			ks = append(ks, hostRevocation(h))
-		}
-	}
-	for _, g := range s.Gateways {
-		if g.Revoked {
-			ks = append(ks, gatewayRevocation(g))
-		}
-	}
-	slices.SortFunc(ks, func(a, b Kill) int { return cmp.Compare(a.Revision, b.Revision) })
-	return ks
 }
 
 // page is how many rows a list may have that was asked for with that limit.

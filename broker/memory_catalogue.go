@@ -166,7 +166,7 @@ func (d *MemoryDirectory) DeletePool(_ context.Context, tenant, name string) err
 			return reachback.Refuse(reachback.CodeNotFound)
 		}
 		used := slices.ContainsFunc(s.Resources, func(r SeedResource) bool { return r.Pool == name })
-		for _, h := range d.saved.Hosts {
+		for _, h := range d.hostRows {
 			used = used || h.Tenant == tenant && h.Pool == name && !h.Revoked
 		}
 		if used {

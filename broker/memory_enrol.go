@@ -17,20 +17,19 @@ func (d *MemoryDirectory) NewRegistration(_ context.Context, r *Registration) er
 	}
 	now := d.begin()
 	defer d.mu.Unlock()
-	next := d.saved.clone()
-	for id, old := range next.Registrations {
+	for id, old := range d.registrations {
 		if now.After(old.Expires.Add(KeepExpired)) {
-			delete(next.Registrations, id)
+			delete(d.registrations, id)
 		}
 	}
-	if _, ok := next.Registrations[r.ID]; ok {
+	if _, ok := d.registrations[r.ID]; ok {
 		return reachback.Refuse(reachback.CodeInUse)
 	}
 	row := *r
 	row.Hash = slices.Clone(r.Hash)
 	row.CreatedAt = now.UTC()
-	next.Registrations[r.ID] = row
-	return d.commit(next)
+	d.registrations[r.ID] = row
+	return nil
 }
 
 // Registrations implements [Enrolment].
@@ -38,7 +37,7 @@ func (d *MemoryDirectory) Registrations(_ context.Context, tenant string) ([]Reg
 	now := d.begin()
 	defer d.mu.Unlock()
 	var found []Registration
-	for _, r := range d.saved.Registrations {
+	for _, r := range d.registrations {
 		if r.Tenant == tenant && !now.After(r.Expires.Add(KeepExpired)) {
 			r.Hash = nil
 			found = append(found, r)
@@ -54,12 +53,11 @@ func (d *MemoryDirectory) Registrations(_ context.Context, tenant string) ([]Reg
 func (d *MemoryDirectory) DeleteRegistration(_ context.Context, id string) error {
 	d.begin()
 	defer d.mu.Unlock()
-	if _, ok := d.saved.Registrations[id]; !ok {
+	if _, ok := d.registrations[id]; !ok {
 		return reachback.Refuse(reachback.CodeNotFound)
 	}
-	next := d.saved.clone()
-	delete(next.Registrations, id)
-	return d.commit(next)
+	delete(d.registrations, id)
+	return nil
 }
 
 // Registration implements [Enrolment].
@@ -80,7 +78,7 @@ func (d *MemoryDirectory) Registration(_ context.Context, id string, hash [32]by
 // registration returns a copy of the row of a registration token that was shown.
 // The comparison takes the same time whether the id is known or not.
 func (d *MemoryDirectory) registration(id string, hash [32]byte, now time.Time) (*Registration, error) {
-	r, ok := d.saved.Registrations[id]
+	r, ok := d.registrations[id]
 	if len(r.Hash) != len(hash) {
 		r.Hash = make([]byte, len(hash))
 	}
@@ -115,14 +113,13 @@ func (d *MemoryDirectory) Enrol(_ context.Context, e *EnrolRequest) (*Enrolled, 
 	if pool, err = d.registrationPool(r, pool); err != nil {
 		return nil, err
 	}
-	next := d.saved.clone()
 	var h Host
 	switch {
 	case known == nil && r.Uses <= 0:
 		return nil, reachback.Refuse(reachback.CodeRegistrationUsedUp)
 	case known == nil:
 		r.Uses--
-		next.Registrations[r.ID] = *r
+		d.registrations[r.ID] = *r
 		id := randomID(16)
 		h = Host{ID: id, Tenant: r.Tenant, Name: id, Pool: pool, EnrolledAt: now.UTC().Truncate(time.Second)}
 		p := d.pool(h.Tenant, h.Pool)
@@ -139,12 +136,7 @@ func (d *MemoryDirectory) Enrol(_ context.Context, e *EnrolRequest) (*Enrolled, 
 	if e.Name != "" && !taken {
 		h.Name = e.Name
 	}
-	if known == nil || h != *known {
-		next.Hosts[h.ID] = &h
-		if err := d.commit(next); err != nil {
-			return nil, err
-		}
-	}
+	d.hostRows[h.ID] = &h
 	return &Enrolled{h, taken}, nil
 }
 
@@ -152,7 +144,7 @@ func (d *MemoryDirectory) Enrol(_ context.Context, e *EnrolRequest) (*Enrolled, 
 // with it; nil where neither is enrolled.
 func (d *MemoryDirectory) enrolledBy(e *EnrolRequest) *Host {
 	var old *Host
-	for _, h := range d.saved.Hosts {
+	for _, h := range d.hostRows {
 		if h.Key == e.Key {
 			return h
 		}
@@ -187,7 +179,7 @@ func (d *MemoryDirectory) registrationPool(r *Registration, asked string) (strin
 // nameTaken reports whether another host has the name. A revoked host keeps
 // none, and nobody can take what is another's id.
 func (d *MemoryDirectory) nameTaken(tenant, name, self string) bool {
-	for _, h := range d.saved.Hosts {
+	for _, h := range d.hostRows {
 		if h.ID != self && h.Tenant == tenant && !h.Revoked && (h.Name == name || h.ID == name) {
 			return true
 		}

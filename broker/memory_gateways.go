@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/relay"
 )
 
 // gatewayState is what is known of a gateway beyond its enrolment.
@@ -32,38 +33,28 @@ func (d *MemoryDirectory) EnrolGateway(_ context.Context, e *EnrolRequest) (*Gat
 	if r.Role != RoleGateway {
 		return nil, reachback.Refuse(reachback.CodeWrongRole)
 	}
-	next := d.saved.clone()
 	known := d.gatewayBy(e)
-	var g Gateway
-	switch {
-	case known == nil && r.Uses <= 0:
-		return nil, reachback.Refuse(reachback.CodeRegistrationUsedUp)
-	case known == nil:
-		r.Uses--
-		next.Registrations[r.ID] = *r
-		g = Gateway{ID: randomID(16), EnrolledAt: now.UTC().Truncate(time.Second)}
-	case known.Revoked:
-		return nil, reachback.Refuse(reachback.CodeGatewayRevoked)
-	case known.URL != e.URL && r.Uses <= 0:
-		return nil, reachback.Refuse(reachback.CodeRegistrationUsedUp)
-	case known.URL != e.URL:
-		r.Uses--
-		next.Registrations[r.ID] = *r
-		g = *known
-	default:
+	g := Gateway{ID: randomID(16), EnrolledAt: now.UTC().Truncate(time.Second)}
+	if known != nil {
 		g = *known
 	}
-	for _, o := range d.saved.Gateways {
+	spends := g.URL != e.URL
+	switch {
+	case g.Revoked:
+		return nil, reachback.Refuse(reachback.CodeGatewayRevoked)
+	case spends && r.Uses <= 0:
+		return nil, reachback.Refuse(reachback.CodeRegistrationUsedUp)
+	}
+	for _, o := range d.gatewayRows {
 		if o.ID != g.ID && o.URL == e.URL && !o.Revoked {
 			return nil, reachback.Refuse(reachback.CodeGatewayURLTaken)
 		}
 	}
 	g.Key, g.URL, g.Name = e.Key, e.URL, cmp.Or(e.Name, g.Name, g.ID)
-	if known == nil || g != *known {
-		next.Gateways[g.ID] = &g
-		if err := d.commit(next); err != nil {
-			return nil, err
-		}
+	d.gatewayRows[g.ID] = &g
+	if spends {
+		r.Uses--
+		d.registrations[r.ID] = *r
 	}
 	return &g, nil
 }
@@ -72,7 +63,7 @@ func (d *MemoryDirectory) EnrolGateway(_ context.Context, e *EnrolRequest) (*Gat
 // proved with it; nil where neither is enrolled.
 func (d *MemoryDirectory) gatewayBy(e *EnrolRequest) *Gateway {
 	var old *Gateway
-	for _, g := range d.saved.Gateways {
+	for _, g := range d.gatewayRows {
 		if g.Key == e.Key {
 			return g
 		}
@@ -85,7 +76,7 @@ func (d *MemoryDirectory) gatewayBy(e *EnrolRequest) *Gateway {
 
 // gateway returns a gateway's row, which is not to be changed.
 func (d *MemoryDirectory) gateway(id string) (*Gateway, error) {
-	g := d.saved.Gateways[id]
+	g := d.gatewayRows[id]
 	switch {
 	case g == nil:
 		return nil, reachback.Refuse(reachback.CodeGatewayUnknown)
@@ -112,7 +103,7 @@ func (d *MemoryDirectory) Gateways(context.Context) ([]GatewayStatus, error) {
 	d.begin()
 	defer d.mu.Unlock()
 	var found []GatewayStatus
-	for _, g := range d.saved.Gateways {
+	for _, g := range d.gatewayRows {
 		s := GatewayStatus{Gateway: *g}
 		if state := d.gateways[g.ID]; state != nil {
 			s.Up, s.Epoch = state.up, state.epoch
@@ -138,11 +129,8 @@ func (d *MemoryDirectory) RevokeGateway(_ context.Context, id string) error {
 	}
 	g := *row
 	g.Revoked, g.Revision = true, d.revision+1
-	next := d.saved.clone()
-	next.Gateways[id] = &g
-	if err := d.revoke(next, gatewayRevocation(&g)); err != nil {
-		return err
-	}
+	d.gatewayRows[id] = &g
+	d.revoked(Kill{Kill: relay.Kill{Revision: g.Revision, Code: reachback.CodeGatewayRevoked}, Gateway: id})
 	if state := d.gateways[id]; state != nil {
 		state.up = false
 	}
@@ -159,7 +147,7 @@ func (d *MemoryDirectory) AttachGateway(_ context.Context, id string) (*GatewayA
 	}
 	g := d.gateways[id]
 	if g == nil {
-		g = &gatewayState{epoch: d.saved.Boot << 32}
+		g = &gatewayState{}
 		d.gateways[id] = g
 	}
 	g.epoch++
@@ -187,7 +175,6 @@ func (d *MemoryDirectory) SetGatewayDrain(_ context.Context, id string, on bool)
 	}
 	g := *row
 	g.Drain = on
-	next := d.saved.clone()
-	next.Gateways[id] = &g
-	return d.commit(next)
+	d.gatewayRows[id] = &g
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/relay"
 )
 
 // Host implements [Enrolment].
@@ -23,7 +24,7 @@ func (d *MemoryDirectory) Host(_ context.Context, id string) (*Host, error) {
 
 // enrolled returns a host's row, which is not to be changed.
 func (d *MemoryDirectory) enrolled(id string) (*Host, error) {
-	h := d.saved.Hosts[id]
+	h := d.hostRows[id]
 	switch {
 	case h == nil:
 		return nil, reachback.Refuse(reachback.CodeHostUnknown)
@@ -38,7 +39,7 @@ func (d *MemoryDirectory) Hosts(_ context.Context, q *HostQuery) ([]HostStatus, 
 	now := d.begin()
 	defer d.mu.Unlock()
 	var rows []*Host
-	for _, h := range d.saved.Hosts {
+	for _, h := range d.hostRows {
 		if h.Tenant == q.Tenant && (q.Pool == "" || h.Pool == q.Pool) && (q.AssignedTo == "" || h.AssignedTo == q.AssignedTo) &&
 			(q.Host == "" || h.ID == q.Host || h.Name == q.Host) && h.Name > q.After {
 			rows = append(rows, h)
@@ -98,9 +99,8 @@ func (d *MemoryDirectory) edit(id string, change func(h *Host) error) error {
 	if err := change(&h); err != nil || h == *row {
 		return err
 	}
-	next := d.saved.clone()
-	next.Hosts[id] = &h
-	return d.commit(next)
+	d.hostRows[id] = &h
+	return nil
 }
 
 // AssignHost implements [Enrolment].
@@ -122,23 +122,22 @@ func (d *MemoryDirectory) AssignHost(_ context.Context, id, user string) error {
 	case row.AssignedTo != "" && user != "":
 		return reachback.Refuse(reachback.CodeInUse)
 	}
-	next := d.saved.clone()
 	if user != "" {
 		if had := d.assignedHost(row.Tenant, row.Pool, user); had != nil {
 			h := *had
 			h.AssignedTo = ""
-			next.Hosts[h.ID] = &h
+			d.hostRows[h.ID] = &h
 		}
 	}
 	h := *row
 	h.AssignedTo = user
-	next.Hosts[id] = &h
-	return d.commit(next)
+	d.hostRows[id] = &h
+	return nil
 }
 
 // assignedHost returns the user's own host in a pool, nil where he has none.
 func (d *MemoryDirectory) assignedHost(tenant, pool, user string) *Host {
-	for _, h := range d.saved.Hosts {
+	for _, h := range d.hostRows {
 		if h.AssignedTo == user && h.Pool == pool && h.Tenant == tenant {
 			return h
 		}
@@ -159,11 +158,8 @@ func (d *MemoryDirectory) RevokeHost(_ context.Context, id string) error {
 	}
 	h := *row
 	h.Revoked, h.Revision, h.AssignedTo = true, d.revision+1, ""
-	next := d.saved.clone()
-	next.Hosts[id] = &h
-	if err := d.revoke(next, hostRevocation(&h)); err != nil {
-		return err
-	}
+	d.hostRows[id] = &h
+	d.revoked(Kill{Kill: relay.Kill{Revision: h.Revision, Host: id, Code: reachback.CodeHostRevoked}})
 	if state := d.hosts[id]; state != nil {
 		state.up = false
 		d.agenda.drop(&state.lost)

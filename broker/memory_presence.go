@@ -34,7 +34,7 @@ func (h *hostState) describe(s *HostStatus, now time.Time) {
 func (d *MemoryDirectory) host(id string) *hostState {
 	h := d.hosts[id]
 	if h == nil {
-		h = &hostState{id: id, epoch: d.saved.Boot << 32, desktops: make(map[string]*desktop)}
+		h = &hostState{id: id, desktops: make(map[string]*desktop)}
 		h.lost.do = func(then time.Time) { d.vacate(h, SessionLost, then) }
 		d.hosts[id] = h
 	}

@@ -32,7 +32,7 @@ func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, 
 			if s.State != SessionActive {
 				d.move(s, SessionPending, now)
 			}
-			s.Epoch, s.HostKey = d.hosts[s.Host].epoch, d.saved.Hosts[s.Host].Key
+			s.Epoch, s.HostKey = d.hosts[s.Host].epoch, d.hostRows[s.Host].Key
 			return s.copy(), nil
 		}
 	}
@@ -40,7 +40,7 @@ func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, 
 	if err != nil {
 		return nil, err
 	}
-	row := d.saved.Hosts[h.id]
+	row := d.hostRows[h.id]
 	s := &session{calls: make(map[string]bool), Session: Session{
 		ID: randomID(16), User: r.User, Resource: res.Resource, Policy: res.pool.policy, Host: h.id, HostKey: row.Key,
 		Epoch: h.epoch, Token: r.Token, Raw: r.Raw, CorrelationID: r.CorrelationID, Created: now, Changed: now,
@@ -78,7 +78,7 @@ func (d *MemoryDirectory) reachable(id string, exclude []string, now time.Time) 
 func (d *MemoryDirectory) existing(key desktopKey, p *pool, exclude []string, now time.Time) *hostState {
 	var found *desktop
 	for id, u := range d.desktops[key] {
-		if !d.reachable(id, exclude, now) || p.Kind == PoolPersonal && d.saved.Hosts[id].AssignedTo != key.user {
+		if !d.reachable(id, exclude, now) || p.Kind == PoolPersonal && d.hostRows[id].AssignedTo != key.user {
 			continue
 		}
 		if found == nil || u.used.After(found.used) || u.used.Equal(found.used) && id < found.host.id {
@@ -98,7 +98,7 @@ func (d *MemoryDirectory) candidates(key desktopKey, exclude []string, now time.
 			if h.draining || !h.isFit() || !d.reachable(id, exclude, now) {
 				continue
 			}
-			row := d.saved.Hosts[id]
+			row := d.hostRows[id]
 			if row.Pool == key.pool && row.Tenant == key.tenant && row.Approved && !row.Drain && !yield(row, h) {
 				return
 			}
@@ -112,7 +112,7 @@ func byName(a, b *Host) int {
 }
 
 // personal returns the user's own host. Without one he gets the first that is
-// nobody's, durably: who has a host is never given another.
+// nobody's: who has a host is never given another.
 func (d *MemoryDirectory) personal(key desktopKey, exclude []string, now time.Time) (*hostState, error) {
 	var free *Host
 	usable := false
@@ -131,13 +131,9 @@ func (d *MemoryDirectory) personal(key desktopKey, exclude []string, now time.Ti
 	if free == nil {
 		return nil, none(usable)
 	}
-	next := d.saved.clone()
 	his := *free
 	his.AssignedTo = key.user
-	next.Hosts[his.ID] = &his
-	if err := d.commit(next); err != nil {
-		return nil, err
-	}
+	d.hostRows[his.ID] = &his
 	return d.hosts[his.ID], nil
 }
 

@@ -21,7 +21,7 @@ func newPlace(t testing.TB, hosts ...string) *place {
 		Resources: []SeedResource{{ID: "desktop", Pool: "pool", Assign: []string{"group:staff"}}},
 	}))
 	for _, id := range hosts {
-		p.dir.saved.Hosts[id] = &Host{ID: id, Name: id, Pool: "pool", Approved: true}
+		p.dir.hostRows[id] = &Host{ID: id, Name: id, Pool: "pool", Approved: true}
 		p.up(id)
 	}
 	return p
