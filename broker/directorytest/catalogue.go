@@ -264,6 +264,7 @@ var catalogueCases = []testCase{
 		for range 2 { // twice is harmless
 			p.ok(p.d.Assign(ctx, "", "mine", "user:u2"))
 		}
+		require.Equal(p.t, []string{"user:u1", "user:u2"}, p.setup().Resources[2].Assign)
 		require.Equal(p.t, []string{"mine", "app", "desktop"}, p.sees(user("u2")))
 		for range 2 {
 			p.ok(p.d.Unassign(ctx, "", "mine", "user:u2"))
@@ -285,6 +286,7 @@ var catalogueCases = []testCase{
 		s.Resources[0].Assign[0] = "user:eve"
 		p.resources(user("u1"))[1].RDP["audiomode"] = "i:2"
 		p.setup().Pools[0].Policy.Networks[0] = "192.0.2.0/24"
+		require.Equal(p.t, "i:0", p.resources(user("u1"))[1].RDP["audiomode"])
 		require.Equal(p.t, wholeSeed(), p.setup())
 	}},
 	{"an icon is named by its content", func(p *place) {

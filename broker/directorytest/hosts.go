@@ -40,6 +40,20 @@ var hostCases = []testCase{
 		require.True(p.t, p.status("a").Revoked)
 		require.NotZero(p.t, p.status("a").Revision)
 	}},
+	{"one host is found by its id or by its name, with those revoked that had the name", func(p *place) {
+		p.apply(&twoPools)
+		first := p.enrol("a", pool)
+		p.enrol("b", pool)
+		for _, host := range []string{first.ID, "a"} {
+			require.Equal(p.t, []string{"a"}, p.listed(broker.HostQuery{Host: host}))
+			require.Empty(p.t, p.listed(broker.HostQuery{Host: host, Tenant: "other"}))
+		}
+		require.Empty(p.t, p.listed(broker.HostQuery{Host: "c"}))
+		p.ok(p.d.RevokeHost(p.t.Context(), first.ID))
+		p.enrol("a", pool)
+		require.Equal(p.t, []string{"a", "a"}, p.listed(broker.HostQuery{Host: "a"}))
+		require.Equal(p.t, []string{"a"}, p.listed(broker.HostQuery{Host: first.ID}))
+	}},
 	{"a long list of hosts comes in pages", func(p *place) {
 		p.apply(&twoPools)
 		for _, name := range []string{"a", "b", "c", "d", "e"} {
