@@ -110,7 +110,7 @@ var tenantCases = []testCase{
 		p.ok(p.d.PutPool(ctx, "red", &broker.SeedPool{Name: pool, MaxSessions: 5}))
 		p.ok(p.d.PutResource(ctx, "red", &broker.SeedResource{ID: "second", Pool: pool}))
 		p.ok(p.d.Unassign(ctx, "red", desktop, "group:staff"))
-		p.enrolAs("own of blue", broker.Registration{Tenant: "blue", Pool: "own"})
+		p.enrolAs("own-of-blue", broker.Registration{Tenant: "blue", Pool: "own"})
 		p.ok(p.d.DeletePool(ctx, "red", "own"))
 		p.code(reachback.CodeNotFound, p.d.DeleteResource(ctx, "blue", "second"))
 		p.code(reachback.CodeNotFound, p.d.Assign(ctx, "blue", "second", "user:u1"))
