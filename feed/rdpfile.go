@@ -111,21 +111,30 @@ func (f *RDPFile) Set(name string, typ byte, value string) error {
 	return nil
 }
 
-// Encode returns the file with CR LF at each line's end. A file in ASCII is
-// written so, since every reader takes that. Any other is written in UTF-16LE
-// with a byte order mark, as Microsoft's own programs do: old ones read UTF-8 in
-// the machine's code page.
+// Encode returns the file with CR LF at each line's end. A file in ASCII without
+// a signature is written so, since every reader takes that. Any other is written
+// as [RDPFile.EncodeUTF16] does, like Microsoft's own programs: old ones read
+// UTF-8 in the machine's code page.
 func (f *RDPFile) Encode() []byte {
+	b := f.EncodeUTF8()
+	if isASCII(b) && !f.Signed() {
+		return b
+	}
+	return encodeUTF16(string(b))
+}
+
+// EncodeUTF8 returns the file in UTF-8, without a byte order mark.
+func (f *RDPFile) EncodeUTF8() []byte {
 	var b []byte
 	for _, s := range f.settings {
 		b = append(append(b, s.Name...), ':', s.Type, ':')
 		b = append(append(b, s.Value...), "\r\n"...)
 	}
-	if isASCII(b) {
-		return b
-	}
-	return encodeUTF16(string(b))
+	return b
 }
+
+// EncodeUTF16 returns the file in UTF-16LE, with a byte order mark.
+func (f *RDPFile) EncodeUTF16() []byte { return encodeUTF16(string(f.EncodeUTF8())) }
 
 func (f *RDPFile) index(name string) int {
 	return slices.IndexFunc(f.settings, func(s Setting) bool { return strings.EqualFold(s.Name, name) })
@@ -173,7 +182,11 @@ func isASCII(b []byte) bool {
 }
 
 func encodeUTF16(s string) []byte {
-	b := append(make([]byte, 0, 2+2*len(s)), 0xff, 0xfe)
+	return appendUTF16(append(make([]byte, 0, 2+2*len(s)), 0xff, 0xfe), s)
+}
+
+// appendUTF16 appends s in UTF-16LE.
+func appendUTF16(b []byte, s string) []byte {
 	for _, u := range utf16.Encode([]rune(s)) {
 		b = binary.LittleEndian.AppendUint16(b, u)
 	}
