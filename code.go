@@ -13,6 +13,7 @@ const (
 	CodeBadRequest         Code = "bad_request"
 	CodeNotFound           Code = "not_found"
 	CodeMethodNotAllowed   Code = "method_not_allowed"
+	CodeCrossOrigin        Code = "cross_origin"
 	CodeVersionUnsupported Code = "version_unsupported"
 	CodeRateLimited        Code = "rate_limited"
 	CodeUnavailable        Code = "unavailable"
@@ -107,6 +108,7 @@ var codes = map[Code]struct {
 	CodeBadRequest:            {http.StatusBadRequest, "the request is malformed"},
 	CodeNotFound:              {http.StatusNotFound, "there is nothing at this address"},
 	CodeMethodNotAllowed:      {http.StatusMethodNotAllowed, "another method is needed at this address"},
+	CodeCrossOrigin:           {http.StatusForbidden, "a page of another origin made the request"},
 	CodeVersionUnsupported:    {http.StatusUpgradeRequired, "the peer speaks no version of the protocol that this program knows"},
 	CodeRateLimited:           {http.StatusTooManyRequests, "too many attempts; slow down"},
 	CodeUnavailable:           {http.StatusServiceUnavailable, "the service cannot answer now; try again"},

@@ -29,15 +29,18 @@ const (
 
 // A Resource is one entry of a workspace, as one user sees it.
 type Resource struct {
-	ID        string            `json:"id"` // [a-z0-9-]{1,63}, unique in its tenant
-	Title     string            `json:"title"`
-	Kind      Kind              `json:"kind"`
-	Pool      string            `json:"pool"`              // host pool that serves it
-	Program   string            `json:"program,omitempty"` // RemoteApp only: "||alias" or a path on the host
-	Icon      string            `json:"icon,omitempty"`
-	Folder    string            `json:"folder,omitempty"` // "/" or "/name"; empty means "/"
-	RDP       map[string]string `json:"rdp,omitempty"`    // RDP properties of the pool: name to "type:value"
-	UpdatedAt time.Time         `json:"updated_at,omitzero"`
+	ID      string `json:"id"` // [a-z0-9-]{1,63}, unique in its tenant
+	Title   string `json:"title"`
+	Kind    Kind   `json:"kind"`
+	Pool    string `json:"pool"`              // host pool that serves it
+	Program string `json:"program,omitempty"` // RemoteApp only: "||alias" or a path on the host
+	Icon    string `json:"icon,omitempty"`
+	Folder  string `json:"folder,omitempty"` // "/" or "/name"; empty means "/"
+	// Extensions are those of the files that a client may open with the resource,
+	// such as ".txt", in small letters.
+	Extensions []string          `json:"extensions,omitempty"`
+	RDP        map[string]string `json:"rdp,omitempty"` // RDP properties of the pool: name to "type:value"
+	UpdatedAt  time.Time         `json:"updated_at,omitzero"`
 }
 
 // A Policy is what a host pool allows its sessions. The broker signs it into

@@ -64,14 +64,9 @@ func (x *exchange) connect() error {
 		return err
 	}
 	// Who he is comes first, so that nobody's body is read for nothing.
-	user, err := x.Source.Authenticate(x.r)
-	if err != nil {
-		return notGone(err)
+	if err := x.authenticate(); err != nil {
+		return err
 	}
-	if user == nil {
-		return reachback.Refuse(reachback.CodeTokenInvalid)
-	}
-	x.user = user
 	body, err := x.body()
 	if err != nil {
 		return err
@@ -80,7 +75,7 @@ func (x *exchange) connect() error {
 	if err != nil {
 		return err
 	}
-	c, err := x.Source.Connect(x.r.Context(), user, resource, key)
+	c, err := x.Source.Connect(x.r.Context(), x.user, resource, key)
 	if err != nil {
 		return err
 	}

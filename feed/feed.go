@@ -22,9 +22,10 @@ import (
 
 // Limits of a workspace, for the handler as for the client.
 const (
-	MaxDocument  = 4 << 20 // bytes
-	MaxResources = 1024
-	MaxTitle     = 1024 // bytes
+	MaxDocument   = 4 << 20 // bytes
+	MaxResources  = 1024
+	MaxTitle      = 1024 // bytes
+	MaxExtensions = 16   // of file names, that one resource opens
 )
 
 // Paths of what a [Handler] serves beside carrier's.
@@ -32,6 +33,10 @@ const (
 	pathFeed = "/feed"
 	pathRDP  = "/feed/rdp/"
 	pathIcon = "/feed/icon/"
+	pathWCX  = "/feed/workspace.wcx"
+
+	// paramFolder is the parameter of the feed's URL that asks for one folder.
+	paramFolder = "folder"
 )
 
 // A Source is the broker as a feed needs it. Its refusals are *reachback.Error;

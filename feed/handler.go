@@ -7,12 +7,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reachback/reachback"
@@ -30,7 +32,7 @@ const (
 
 // A Handler serves the workspace, its .rdp files and icons, connect and keys.
 // SPEC.md, section 9, has the requests. It keeps nothing of users: what one may
-// see is asked of the source at each request.
+// see is asked of the source at each request. Its fields are not changed after the first.
 type Handler struct {
 	// Source knows users and resources. Required.
 	Source Source
@@ -42,21 +44,48 @@ type Handler struct {
 	Name string
 	// SignIn says where users sign in. Nil: the feed does not tell.
 	SignIn *SignIn
-	Logger *slog.Logger // nil is silent
+	// Classic admits clients that know neither bearer tokens nor OpenID Connect.
+	// Nil: none.
+	Classic *ClassicSignIn
+	Logger  *slog.Logger // nil is silent
 
 	refusals limit.Failures // by address: of a flood no more is recorded
+
+	once    sync.Once // guards the making of what follows
+	base    *url.URL  // of URL
+	err     error     // why the handler cannot serve
+	tags    recent[contentKey, string]
+	icons   recent[string, *iconSet]
+	drawing chan struct{} // holds an element while a picture is made
 }
 
-// ServeHTTP serves /feed and what is below it, and of /reachback/v1/ connect, keys
-// and signin.
+// start reads the fields.
+func (h *Handler) start() {
+	h.tags.limit, h.icons.limit = maxTags, maxIconSets
+	h.drawing = make(chan struct{}, 1)
+	if h.base, h.err = baseURL(h.URL); h.err != nil {
+		return
+	}
+	if h.Source == nil {
+		h.err = errors.New("feed: the handler has no source")
+		return
+	}
+	if h.Classic != nil {
+		h.err = h.Classic.check()
+	}
+}
+
+// ServeHTTP serves /feed and what is below it, the paths at which clients of others look
+// for a feed, and of /reachback/v1/ connect, keys and signin.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// net/http takes the deadline back when this request has its answer.
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	ctx, cancel := context.WithTimeout(r.Context(), sourceTimeout)
 	defer cancel()
 
+	h.once.Do(h.start)
 	x := &exchange{Handler: h, w: w, r: r.WithContext(ctx), correlationID: rand.Text()}
-	if err := x.serve(); err != nil {
+	if err := x.serve(); err != nil && !x.classicChallenge(err) {
 		x.refuse(err)
 	}
 }
@@ -67,18 +96,17 @@ type exchange struct {
 	w             http.ResponseWriter
 	r             *http.Request
 	correlationID string
-	base          *url.URL        // set by serve
 	user          *reachback.User // nil until authenticated
 }
 
-func (x *exchange) serve() (err error) {
-	if x.base, err = baseURL(x.URL); err != nil {
+func (x *exchange) serve() error {
+	if x.err != nil {
+		return x.err
+	}
+	if err := carrier.Single(x.r.Header, "Authorization", "Cookie", "If-None-Match", "Origin"); err != nil {
 		return err
 	}
-	if x.Source == nil {
-		return errors.New("feed: the handler has no source")
-	}
-	if err := carrier.Single(x.r.Header, "Authorization", "Cookie", "If-None-Match"); err != nil {
+	if err := x.sameOrigin(); err != nil {
 		return err
 	}
 	path := x.r.URL.Path
@@ -91,8 +119,12 @@ func (x *exchange) serve() (err error) {
 		return x.keys()
 	case path == pathSignIn:
 		return x.signIn()
-	case path == pathFeed:
-		return x.workspace()
+	case path == pathFeed || isFeedPath(path):
+		return x.feed()
+	case path == pathWCX:
+		return x.wcx()
+	case isReconnectPath(path):
+		return x.reconnect()
 	case isFile:
 		return x.file(id)
 	case isIcon:
@@ -101,19 +133,43 @@ func (x *exchange) serve() (err error) {
 	return reachback.Refuse(reachback.CodeNotFound)
 }
 
-// resources authenticates the user and returns what he may see now. It never
-// answers 404 of its own or of the source: to a client that would mean that the
-// workspace is gone, and it would drop its files.
-func (x *exchange) resources() ([]reachback.Resource, error) {
-	user, err := x.Source.Authenticate(x.r)
+// sameOrigin refuses a request that changes something and that a page of another origin
+// has a browser make: with it would come the user's cookies. Programs that are no
+// browsers say nothing of origins.
+func (x *exchange) sameOrigin() error {
+	var p http.CrossOriginProtection
+	if err := p.AddTrustedOrigin("https://" + x.base.Host); err != nil {
+		return err
+	}
+	if err := p.Check(x.r); err != nil {
+		return fmt.Errorf("%w: %w", reachback.Refuse(reachback.CodeCrossOrigin), err)
+	}
+	return nil
+}
+
+// authenticate finds out who the user is. It never answers 404, whatever the source
+// says: to a client that would mean that the workspace is gone.
+func (x *exchange) authenticate() error {
+	user, err := x.classicUser()
+	if user == nil && err == nil {
+		user, err = x.Source.Authenticate(x.r)
+	}
 	if err != nil {
-		return nil, notGone(err)
+		return notGone(err)
 	}
 	if user == nil {
-		return nil, reachback.Refuse(reachback.CodeTokenInvalid)
+		return reachback.Refuse(reachback.CodeTokenInvalid)
 	}
 	x.user = user
-	rs, err := x.Source.Resources(x.r.Context(), user)
+	return nil
+}
+
+// resources authenticates the user and returns what he may see now.
+func (x *exchange) resources() ([]reachback.Resource, error) {
+	if err := x.authenticate(); err != nil {
+		return nil, err
+	}
+	rs, err := x.Source.Resources(x.r.Context(), x.user)
 	return rs, notGone(err)
 }
 
@@ -128,32 +184,73 @@ func notGone(err error) error {
 	return errors.Join(reachback.Refuse(reachback.CodeUnavailable), err)
 }
 
-// workspace answers with the document of the user's resources.
-func (x *exchange) workspace() error {
+// feed answers with the document of the user's resources, or with the one that says
+// where it is.
+func (x *exchange) feed() error {
 	if err := carrier.CheckMethod(x.w, x.r, http.MethodGet, http.MethodHead); err != nil {
 		return err
+	}
+	ranges := parseAccept(x.r.Header.Values("Accept"))
+	if wantsDiscovery(ranges) {
+		return x.discovery()
+	}
+	v := view{schema: schemaFor(x.r, ranges)}
+	if x.r.URL.RawQuery != "" {
+		v.folder = x.r.URL.Query().Get(paramFolder)
+		if v.folder != "" && !validFolder(v.folder) {
+			return reachback.Refuse(reachback.CodeBadRequest)
+		}
 	}
 	rs, err := x.resources()
 	if err != nil {
 		return err
 	}
-	name, err := x.Source.Workspace(x.r.Context(), x.user.Tenant)
-	if err != nil {
-		return notGone(err)
-	}
-	ws, err := newWorkspace(x.base, cmp.Or(name, x.Name), x.user.Tenant, rs)
+	name, err := x.workspaceName()
 	if err != nil {
 		return err
 	}
-	v := schemaFor(x.r)
+	ws, err := newWorkspace(x.base, name, x.user.Tenant, rs)
+	if err != nil {
+		return err
+	}
+	x.log(slog.LevelInfo, "feed read", "resources", len(rs))
+	key := ws.key(v, "")
+	tag, known := x.tags.get(key)
+	if known && x.r.Header.Get("If-None-Match") == tag {
+		x.private(tag)
+		x.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	doc, err := ws.document(v)
 	if err != nil {
 		return err
 	}
-	x.private(ws.tag(doc))
-	x.send(v.contentType(), doc)
-	x.log(slog.LevelInfo, "feed read", "resources", len(rs))
+	if !known {
+		tag = x.tag(ws, doc)
+		x.tags.put(key, tag, tagSize)
+	}
+	x.private(tag)
+	x.send(v.schema.contentType(), doc)
 	return nil
+}
+
+// workspaceName is the title of the user's workspace.
+func (x *exchange) workspaceName() (string, error) {
+	name, err := x.Source.Workspace(x.r.Context(), x.user.Tenant)
+	return cmp.Or(name, x.Name), notGone(err)
+}
+
+// tag is the strong validator of a workspace's document. It covers the files too, so
+// that a client whose document has not changed need not ask for them.
+func (x *exchange) tag(w *workspace, document []byte) string {
+	h := sha256.New()
+	h.Write(document)
+	for i := range w.resources {
+		if f, err := fileOf(x.base, &w.resources[i]); err == nil {
+			h.Write(f.Encode())
+		}
+	}
+	return etag(h.Sum(nil))
 }
 
 // file answers with the .rdp file of one resource. Whether it is the user's is
@@ -241,7 +338,7 @@ func (x *exchange) log(level slog.Level, msg string, args ...any) {
 	}
 	args = append(args, "remote", x.r.RemoteAddr, "correlation_id", x.correlationID)
 	if x.user != nil {
-		args = append(args, "user", x.user.Subject, "tenant", x.user.Tenant)
+		args = append(args, "user", printable.Clip(x.user.Subject), "tenant", printable.Clip(x.user.Tenant))
 	}
 	x.Logger.Log(x.r.Context(), level, msg, args...)
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,29 +220,6 @@ func TestValidators(t *testing.T) {
 	require.NotEqual(t, tag, get(h, "bob-token", "/feed", radc).Header().Get("ETag"), "another user")
 	s.change(func(s *source) { s.resources["alice"][1].RDP = map[string]string{"audiomode": "i:2"} })
 	require.NotEqual(t, tag, get(h, "alice-token", "/feed", radc).Header().Get("ETag"), "a file changed")
-}
-
-// The icons that the document names are there for everybody, and for ever.
-func TestIcons(t *testing.T) {
-	h := newHandler(newSource())
-	doc := get(h, "alice-token", "/feed").Body.String()
-	for _, tt := range []struct{ ext, contentType, magic string }{
-		{"ico", "image/x-icon", "\x00\x00\x01\x00\x01\x00\x20\x20"},
-		{"png", "image/png", "\x89PNG"},
-	} {
-		link := doc[strings.Index(doc, "https://feed.example.test/feed/icon/"):]
-		for !strings.Contains(link[:strings.IndexByte(link, '"')], "."+tt.ext) {
-			link = link[1:]
-			link = link[strings.Index(link, "https://feed.example.test/feed/icon/"):]
-		}
-		u, err := url.Parse(link[:strings.IndexByte(link, '"')])
-		require.NoError(t, err)
-		w := request(h, "GET", u.Path, "")
-		require.Equal(t, http.StatusOK, w.Code)
-		require.Equal(t, tt.contentType, w.Header().Get("Content-Type"))
-		require.Equal(t, "public, max-age=31536000, immutable", w.Header().Get("Cache-Control"))
-		require.True(t, bytes.HasPrefix(w.Body.Bytes(), []byte(tt.magic)))
-	}
 }
 
 // A record has the correlation id of the answer, and never the token.

@@ -129,8 +129,8 @@ func TestParseDocumentOfTheHandler(t *testing.T) {
 	}
 	w, err := newWorkspace(testBase, "", "", resources)
 	require.NoError(t, err)
-	for _, v := range []schema{schema11, schema21} {
-		doc, err := w.document(v)
+	for _, v := range []schema{schema11, schema20, schema21} {
+		doc, err := w.document(view{schema: v})
 		require.NoError(t, err)
 		entries, err := parseDocument(testBase, doc)
 		require.NoError(t, err)
@@ -146,8 +146,8 @@ func TestParseDocumentOfTheHandler(t *testing.T) {
 func FuzzParseDocument(f *testing.F) {
 	w, err := newWorkspace(testBase, "", "", []reachback.Resource{{ID: "a", Title: "Büro", Kind: reachback.KindDesktop}})
 	require.NoError(f, err)
-	for _, v := range []schema{schema11, schema21} {
-		doc, err := w.document(v)
+	for _, v := range []schema{schema11, schema20, schema21} {
+		doc, err := w.document(view{schema: v})
 		require.NoError(f, err)
 		f.Add(doc)
 	}

@@ -42,6 +42,18 @@ func TestSchemaVersionIsNegotiated(t *testing.T) {
 		{"2.0 quoted, in other letters, as second", "", []string{"text/html, Application/X-MSTS-RADC+XML;RADC_Schema_Version=\"2.0\";q=0.9"}, new2},
 		{"2.0 in a second field", "", []string{"text/xml", "application/x-msts-radc+xml;radc_schema_version=2.0"}, new2},
 		{"2.0 in the URL", "?radc_schema_version=2.0", nil, new2},
+		{"2.1", "", []string{"application/x-msts-radc+xml; radc_schema_version=2.1"}, new2},
+		{"2.1 in the URL", "?radc_schema_version=2.1", nil, new2},
+		{"equal weights", "", []string{"text/xml;q=0.5, application/x-msts-radc+xml;radc_schema_version=2.0;q=0.5"}, new2},
+		{"2.0 rather", "", []string{"text/xml;q=0.5, application/x-msts-radc+xml;radc_schema_version=2.0;q=0.6"}, new2},
+		{"1.1 rather, by text/xml", "", []string{"text/xml;q=0.6, application/x-msts-radc+xml;radc_schema_version=2.0;q=0.5"}, old1},
+		{"1.1 rather, by version", "", []string{"application/x-msts-radc+xml;radc_schema_version=1.1, application/x-msts-radc+xml;radc_schema_version=2.0;q=0.5"}, old1},
+		{"refused by a weight with decimals", "", []string{"application/x-msts-radc+xml; radc_schema_version=2.0;q=0.000"}, old1},
+		{"a weight that is none", "", []string{"application/x-msts-radc+xml; radc_schema_version=2.0;q=1e9"}, old1},
+		{"a weight over 1", "", []string{"application/x-msts-radc+xml; radc_schema_version=2.0;q=1.1"}, old1},
+		{"twice in the URL", "?radc_schema_version=2.0&radc_schema_version=1.1", nil, old1},
+		{"1.1 in the URL, against the field", "?radc_schema_version=1.1", []string{"application/x-msts-radc+xml; radc_schema_version=2.0"}, old1},
+		{"after too many others", "", []string{strings.Repeat("text/html,", 40), "application/x-msts-radc+xml;radc_schema_version=2.0"}, old1},
 		{"1.1", "", []string{"application/x-msts-radc+xml; radc_schema_version=1.1"}, old1},
 		{"unknown version", "", []string{"application/x-msts-radc+xml; radc_schema_version=9.0"}, old1},
 		{"no version", "", []string{"application/x-msts-radc+xml"}, old1},
@@ -66,6 +78,8 @@ func TestSchemaVersionIsNegotiated(t *testing.T) {
 			require.Contains(t, w.Body.String(), version)
 		})
 	}
+	const only20 = "Accept: application/x-msts-radc+xml;radc_schema_version=2.1;q=0, application/x-msts-radc+xml;radc_schema_version=2.0"
+	require.Contains(t, get(h, "alice-token", "/feed", only20).Body.String(), `SchemaVersion="2.0"`)
 }
 
 // A node is an element as it was read.
@@ -123,7 +137,7 @@ func readNodes(t *testing.T, doc string) *node {
 
 // A rule is what [MS-TSWP] and its readers allow of an element: its children in
 // their order, "?" at most one, "*" any number, and every attribute with the
-// form of its value. Names that begin with "2:" are of version 2 only.
+// form of its value. Names that begin with "2:" are of version 2 only, with "2.1:" of 2.1.
 type rule struct {
 	children string
 	attrs    map[string]string
@@ -136,16 +150,22 @@ const (
 )
 
 var rules = map[string]rule{
-	"ResourceCollection": {"Publisher", map[string]string{"SchemaVersion": `1\.1|2\.1`, "PubDate": date, "2:SupportsReconnect": "false"}},
+	"ResourceCollection": {"Publisher", map[string]string{"SchemaVersion": `1\.1|2\.[01]`, "PubDate": date, "2:SupportsReconnect": "false"}},
 	"Publisher": {"Resources TerminalServers", map[string]string{
 		"LastUpdated": date, "Name": ".+", "ID": guid, "Description": ".*", "2:SupportsReconnect": "false"}},
 	"Resources": {"Resource*", nil},
 	"Resource": {"Icons FileExtensions 2:Folders HostingTerminalServers", map[string]string{
-		"ID": "[a-z][0-9a-f]{32}", "Alias": "[a-z0-9-]{1,63}", "Title": ".+", "LastUpdated": date, "Type": "Desktop|RemoteApp", "2:ShowByDefault": "true|false"}},
-	"Icons":                  {"IconRaw Icon32", nil},
-	"IconRaw":                {"", map[string]string{"FileType": "Ico", "FileURL": httpURL + `feed/icon/[0-9a-f]{32}\.ico`}},
-	"Icon32":                 {"", map[string]string{"Dimensions": "32x32", "FileType": "Png", "FileURL": httpURL + `feed/icon/[0-9a-f]{32}\.png`}},
-	"FileExtensions":         {"", nil},
+		"ID": "[a-z][0-9a-f]{32}", "Alias": "[a-z0-9-]{1,63}", "Title": ".+", "LastUpdated": date, "Type": "Desktop|RemoteApp", "2.1:ShowByDefault": "true|false"}},
+	"Icons":                  {"IconRaw Icon16 Icon32 Icon48 Icon64 Icon100 Icon256", nil},
+	"IconRaw":                {"", map[string]string{"FileType": "Ico", "FileURL": httpURL + `feed/icon/[0-9a-f]{64}\.ico`}},
+	"Icon16":                 iconRule("16"),
+	"Icon32":                 iconRule("32"),
+	"Icon48":                 iconRule("48"),
+	"Icon64":                 iconRule("64"),
+	"Icon100":                iconRule("100"),
+	"Icon256":                iconRule("256"),
+	"FileExtensions":         {"FileExtension*", nil},
+	"FileExtension":          {"", map[string]string{"Name": `\.[a-z0-9_+~-]+`, "2:PrimaryHandler": "True"}},
 	"Folders":                {"Folder", nil},
 	"Folder":                 {"", map[string]string{"Name": "/[^/]*"}},
 	"HostingTerminalServers": {"HostingTerminalServer", nil},
@@ -156,14 +176,27 @@ var rules = map[string]rule{
 	"TerminalServer":         {"", map[string]string{"ID": ".+", "Name": `feed\.example\.test`, "LastUpdated": date}},
 }
 
+func iconRule(size string) rule {
+	return rule{"", map[string]string{"Dimensions": size + "x" + size, "FileType": "Png", "FileURL": httpURL + `feed/icon/[0-9a-f]{64}-` + size + `\.png`}}
+}
+
+// since cuts the version from a name of a rule, and reports whether that is to be there.
+func since(name, version string) (string, bool) {
+	if rest, ok := strings.CutPrefix(name, "2.1:"); ok {
+		return rest, version == "2.1"
+	}
+	rest, ok := strings.CutPrefix(name, "2:")
+	return rest, !ok || version != "1.1"
+}
+
 // obey checks n and what is below it against the rules.
-func obey(t *testing.T, n *node, version int) {
+func obey(t *testing.T, n *node, version string) {
 	t.Helper()
 	r, ok := rules[n.name]
 	require.True(t, ok, "element %s", n.name)
 	pattern := ""
 	for _, c := range strings.Fields(r.children) {
-		if c, ok = strings.CutPrefix(c, "2:"); ok && version < 2 {
+		if c, ok = since(c, version); !ok {
 			continue
 		}
 		repeat := ""
@@ -180,7 +213,7 @@ func obey(t *testing.T, n *node, version int) {
 	require.Regexp(t, "^"+pattern+"$", names, "children of %s", n.name)
 	var allowed []string
 	for name, form := range r.attrs {
-		if name, ok = strings.CutPrefix(name, "2:"); ok && version < 2 {
+		if name, ok = since(name, version); !ok {
 			continue
 		}
 		allowed = append(allowed, name)
@@ -197,20 +230,24 @@ func manyResources(n int) []reachback.Resource {
 	for i := range n {
 		rs = append(rs, reachback.Resource{
 			ID: fmt.Sprintf("r-%d", i), Title: fmt.Sprintf("Title %d \"'<&>]]> Ünïcode 😀", n-i),
-			Kind: []reachback.Kind{reachback.KindDesktop, reachback.KindRemoteApp}[i%2], Program: "||p", UpdatedAt: noon.Add(time.Duration(i) * time.Minute),
+			Kind: []reachback.Kind{reachback.KindDesktop, reachback.KindRemoteApp}[i%2], Program: "||p", Extensions: [][]string{nil, {".txt", ".tar-1"}}[i%2], Folder: []string{"", "/", "/Büro & Co"}[i%3], UpdatedAt: noon.Add(time.Duration(i) * time.Minute),
 		})
 	}
 	return rs
 }
 
-// documents are what is checked against the rules and the schemas.
+// documents are what is checked against the rules and the schemas: of users with two
+// resources, none, one, 200, and as many as may be.
 func documents(t *testing.T) map[string]string {
 	docs := make(map[string]string)
 	s := newSource()
-	s.users["many"] = reachback.User{Subject: "many", Tenant: "t"}
-	s.resources["many"] = manyResources(feed.MaxResources)
-	for _, token := range []string{"alice-token", "bob-token", "many"} {
-		for version, accept := range map[string]string{"1.1": "Accept: text/xml", "2.1": radc} {
+	for token, n := range map[string]int{"one": 1, "200": 200, "many": feed.MaxResources} {
+		s.users[token] = reachback.User{Subject: token, Tenant: "t"}
+		s.resources[token] = manyResources(n)
+	}
+	const radc20 = "Accept: application/x-msts-radc+xml; radc_schema_version=2.1;q=0, application/x-msts-radc+xml; radc_schema_version=2.0"
+	for _, token := range []string{"alice-token", "bob-token", "one", "200", "many"} {
+		for version, accept := range map[string]string{"1.1": "Accept: text/xml", "2.0": radc20, "2.1": radc} {
 			w := get(newHandler(s), token, "/feed", accept)
 			require.Equal(t, http.StatusOK, w.Code)
 			docs[token+" "+version] = w.Body.String()
@@ -224,11 +261,8 @@ func TestDocumentObeysItsRules(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.True(t, strings.HasPrefix(doc, `<?xml version="1.0" encoding="UTF-8"?>`))
 			root := readNodes(t, doc)
-			version := 1
-			if root.attrs["SchemaVersion"] != "1.1" {
-				version = 2
-			}
-			obey(t, root, version)
+			require.Equal(t, name[len(name)-3:], root.attrs["SchemaVersion"])
+			obey(t, root, root.attrs["SchemaVersion"])
 
 			ids := make(map[string]bool)
 			newest := "2000-01-01T00:00:00Z"
@@ -286,6 +320,10 @@ func TestBrokenResourceIsNoSmallerWorkspace(t *testing.T) {
 		{"id that leads elsewhere", []reachback.Resource{{ID: "../a", Title: "a", Kind: reachback.KindDesktop}}},
 		{"id twice", []reachback.Resource{{ID: "a", Kind: reachback.KindDesktop}, {ID: "a", Kind: reachback.KindDesktop}}},
 		{"folder in a folder", []reachback.Resource{{ID: "a", Kind: reachback.KindDesktop, Folder: "/a/b"}}},
+		{"extension without a dot", []reachback.Resource{{ID: "a", Kind: reachback.KindDesktop, Extensions: []string{"txt"}}}},
+		{"extension that is a path", []reachback.Resource{{ID: "a", Kind: reachback.KindDesktop, Extensions: []string{"./txt"}}}},
+		{"extension twice", []reachback.Resource{{ID: "a", Kind: reachback.KindDesktop, Extensions: []string{".txt", ".txt"}}}},
+		{"extensions without end", []reachback.Resource{{ID: "a", Kind: reachback.KindDesktop, Extensions: strings.Fields(strings.Repeat(".a ", feed.MaxExtensions+1))}}},
 		{"folder without a slash", []reachback.Resource{{ID: "a", Kind: reachback.KindDesktop, Folder: "a"}}},
 		{"no kind", []reachback.Resource{{ID: "a"}}},
 		{"too many", manyResources(feed.MaxResources + 1)},
@@ -311,27 +349,11 @@ func TestDocumentAgainstMicrosoftsSchemas(t *testing.T) {
 		for _, version := range []string{"1.1", "2.0", "2.1"} {
 			schema := filepath.Join(data, "protocol", "tswf", "tswf-"+version+".xsd")
 			out, err := exec.CommandContext(t.Context(), xmllint, "--noout", "--schema", schema, path).CombinedOutput()
-			if strings.HasSuffix(name, " 2.1") && version == "1.1" {
-				require.Error(t, err, "a document of 2.1 has what 1.1 has not")
+			if !strings.HasSuffix(name, " 1.1") && version == "1.1" {
+				require.Error(t, err, "a document of version 2 has what 1.1 has not")
 				continue
 			}
 			require.NoError(t, err, "%s against %s: %.2000s", name, version, out)
 		}
-	}
-}
-
-func BenchmarkFeed(b *testing.B) {
-	for _, n := range []int{10, feed.MaxResources} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s := newSource()
-			s.resources["alice"] = manyResources(n)
-			h := newHandler(s)
-			b.ReportAllocs()
-			for b.Loop() {
-				if w := get(h, "alice-token", "/feed", radc); w.Code != http.StatusOK {
-					b.Fatal(w.Code)
-				}
-			}
-		})
 	}
 }
