@@ -24,8 +24,9 @@ type Agent struct {
 	// OnMessage answers applications' own messages from the broker. Nil refuses them.
 	OnMessage func(ctx context.Context, m *Message) (*Message, error)
 	// Health says how the host is. It is asked after each welcome and every
-	// HealthEvery, and has HealthWithin for its answer. Nil: the host is fit
-	// while it is connected.
+	// HealthEvery, and has HealthWithin for its answer; until it has returned it
+	// is not asked again, and Run waits for it. Nil: the host is fit while it is
+	// connected.
 	Health func(ctx context.Context) Health
 	// Control knows the user sessions of the operating system. Nil: nobody does.
 	Control SessionControl

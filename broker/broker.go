@@ -36,6 +36,12 @@
 // Sessions that carry bytes are bounded by the relays that carry them. Kills, which
 // are the operator's, are kept for a day. Of decided calls 16384 are remembered, of
 // all users together, for a minute.
+//
+// Each question to the directory has 5 s. While it is away new calls are refused
+// with unavailable, control channels stay, and what is to be written down waits: of
+// each host its last drain and health and reports of 1000 sessions, of all calls and
+// ends of channels 32768 together. Records wait for their sink too, 8192 of them. Of
+// refusals that a user can repeat there are 60 records at once and then one a second.
 package broker
 
 import (

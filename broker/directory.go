@@ -12,7 +12,8 @@ import (
 // transaction, takes the time from the directory's own clock, and may be called
 // concurrently, by several brokers too. What it has changed when it returns is as
 // durable as the directory is. A refusal is a *reachback.Error; any other error
-// means that the directory cannot answer now, and nothing was changed.
+// means that the directory cannot answer now, and nothing was changed. A method
+// returns soon after its ctx has ended; a broker gives most of them 5 s.
 //
 // Package directorytest checks one by its behaviour.
 type Directory interface {

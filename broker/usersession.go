@@ -12,6 +12,10 @@ import (
 //
 // Users are named as the grants of their sessions name them, by subject. In what
 // UserSessions returns, an account's name will do that [SameUser] takes for that.
+//
+// Methods may be called concurrently, have 10 s, and must return when their ctx ends:
+// one that does not is not called again before it has, and holds up the end of
+// [Agent.Run], but nothing else.
 type SessionControl interface {
 	// UserSessions returns what there is now, connected or not.
 	UserSessions(ctx context.Context) ([]UserSession, error)

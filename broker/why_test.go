@@ -192,6 +192,26 @@ func TestARecordOfEveryStep(t *testing.T) {
 	})
 }
 
+func TestOnlyGenuineTokensAreRecorded(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		tok := w.connect(alice(), "desktop")
+		time.Sleep(token.ConnectionLife + token.Leeway + time.Second)
+		// From a gateway that does not look, or whose clock is wrong.
+		_, err := w.orchestrate(call(tok))
+		requireCode(t, reachback.CodeTokenExpired, err)
+		got := w.why(RecordQuery{Step: StepOrchestrate})
+		require.Len(t, got, 1)
+		require.Equal(t, "alice", got[0].User)
+		require.Equal(t, reachback.CodeTokenExpired, got[0].Code)
+
+		for _, forged := range []string{"", "x.y.z", tok[:len(tok)-8], tok + "AAAA"} {
+			_, err := w.orchestrate(call(forged))
+			require.Error(t, err)
+		}
+		require.Len(t, w.why(RecordQuery{Step: StepOrchestrate}), 1, "or anybody could fill the record")
+	})
+}
+
 func TestEnrolmentsAreRecordedAndGuessesAreNot(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		h := w.enrol("pc1", "desktops")
