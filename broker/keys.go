@@ -144,16 +144,15 @@ func (k *Keys) published(now time.Time) []tokenKey {
 	return k.tokens[first:]
 }
 
-// signer returns the key that signs at now.
-func (k *Keys) signer(now time.Time) (kid string, key ed25519.PrivateKey) {
-	t := k.signing(now)
-	return t.ID, t.Key
+// Newest returns from when on the newest token key signs, which may be yet to come.
+func (k *Keys) Newest() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.tokens[len(k.tokens)-1].From
 }
 
-// SignsSince returns when the key began that signs tokens now.
-func (k *Keys) SignsSince() time.Time { return k.signing(time.Now()).From }
-
-func (k *Keys) signing(now time.Time) tokenKey {
+// signer returns the key that signs at now.
+func (k *Keys) signer(now time.Time) (kid string, key ed25519.PrivateKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	t := k.tokens[0]
@@ -162,7 +161,7 @@ func (k *Keys) signing(now time.Time) tokenKey {
 			t = next
 		}
 	}
-	return t
+	return t.ID, t.Key
 }
 
 // set returns the public keys as of now.

@@ -6,11 +6,9 @@ import (
 )
 
 const (
-	// upkeepEvery is how often the server looks for what has to be renewed, and
-	// for keys that another broker has made: well within the time for which those
-	// are published before they sign.
-	upkeepEvery = time.Hour
-	// rotateAfter is how long one key signs tokens.
+	// upkeepEvery is how often the server looks for what has to be renewed.
+	upkeepEvery = 24 * time.Hour
+	// rotateAfter is how old the newest token key gets before the next is made.
 	rotateAfter = 30 * 24 * time.Hour
 )
 
@@ -32,14 +30,9 @@ func (s *Server) renew(ctx context.Context) {
 	if s.cert.own && s.cert.aged(time.Now()) {
 		s.report("certificate renewed", s.cert.reload())
 	}
-	if s.store == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	if err := s.store.keys.Refresh(ctx); err != nil {
-		s.logger.Error("token keys not read", "err", err)
-	} else if time.Since(s.store.keys.SignsSince()) > rotateAfter {
+	if s.store != nil && time.Since(s.store.keys.Newest()) > rotateAfter {
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
 		s.report("token keys rotated", s.store.keys.Rotate(ctx))
 	}
 }
