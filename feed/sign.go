@@ -103,6 +103,9 @@ func NewSigner(c tls.Certificate, now time.Time) (*Signer, error) {
 	return s, nil
 }
 
+// Publisher is the name that users see, by the certificate.
+func (s *Signer) Publisher() string { return nameOf(s.chain[0]) }
+
 // Certificate returns the publisher's certificate.
 func (s *Signer) Certificate() *x509.Certificate { return s.chain[0] }
 

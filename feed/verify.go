@@ -59,13 +59,6 @@ type Signature struct {
 	Unsignable []string
 }
 
-// Thumbprint is the SHA-1 of the publisher's certificate as Windows' policies for
-// trusted publishers take it.
-func (s *Signature) Thumbprint() string {
-	sum := sha1.Sum(s.Chain[0].Raw)
-	return strings.ToUpper(hex.EncodeToString(sum[:]))
-}
-
 // Verify checks the signature of the file: that it is of these settings, that
 // its publisher has a certificate which is trusted, in force and for this, and
 // that nothing which a signature can cover stands beside it. The encoding of the
@@ -174,11 +167,11 @@ func usable(chain []*x509.Certificate) bool {
 func (o *VerifyOptions) accepts(publisher *x509.Certificate) error {
 	short, long := sha1.Sum(publisher.Raw), sha256.Sum256(publisher.Raw)
 	for _, p := range o.Publishers {
-		print, err := parseThumbprint(p)
+		sum, err := parseThumbprint(p)
 		if err != nil {
 			return err
 		}
-		if print == string(short[:]) || print == string(long[:]) {
+		if sum == string(short[:]) || sum == string(long[:]) {
 			return nil
 		}
 	}
@@ -186,6 +179,16 @@ func (o *VerifyOptions) accepts(publisher *x509.Certificate) error {
 		return nil
 	}
 	return fmt.Errorf("feed: the .rdp file's publisher %q, with the thumbprint %X, is none of those that are accepted", nameOf(publisher), short)
+}
+
+// Thumbprint is the SHA-1 of a certificate in the form of Windows' policy for
+// trusted publishers.
+func Thumbprint(c *x509.Certificate) string { return fmt.Sprintf("%X", sha1.Sum(c.Raw)) }
+
+// CheckThumbprint refuses what cannot stand in [VerifyOptions].Publishers.
+func CheckThumbprint(s string) error {
+	_, err := parseThumbprint(s)
+	return err
 }
 
 // parseThumbprint reads a thumbprint with or without blanks and colons. The

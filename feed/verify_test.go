@@ -132,7 +132,7 @@ func TestVerifyOnlyThesePublishers(t *testing.T) {
 	o := a.options()
 	got, err := f.Verify(o)
 	require.NoError(t, err)
-	short, long := got.Thumbprint(), fmt.Sprintf("%x", sha256.Sum256(got.Chain[0].Raw))
+	short, long := Thumbprint(got.Chain[0]), fmt.Sprintf("%x", sha256.Sum256(got.Chain[0].Raw))
 	require.Regexp(t, `^[0-9A-F]{40}$`, short)
 	other := strings.Repeat("00", 20)
 	spaced := "\u200e"
