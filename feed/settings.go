@@ -32,9 +32,11 @@ var closed = []Setting{
 	{"audiocapturemode", 'i', "0"},
 }
 
-// secure are the settings by which a client guards its end. A host's certificate
-// is for the host's name and never for the resource's, so a client that refused
-// on failure (authentication level 1) would refuse always: it warns.
+// secure are the settings by which a client guards its end, also those that are
+// off by default: a signature covers what is written down, and what is not could be
+// added. A host's certificate is for the host's name and never for the resource's,
+// so a client that refused on failure (authentication level 1) would refuse
+// always: it warns.
 var secure = []Setting{
 	{"authentication level", 'i', "2"},
 	{"enablecredsspsupport", 'i', "1"},
@@ -43,6 +45,10 @@ var secure = []Setting{
 	{"promptcredentialonce", 'i', "0"}, // the host never gets the gateway's credentials
 	{"disableconnectionsharing", 'i', "1"},
 	{"autoreconnection enabled", 'i', "1"},
+	{"use redirection server name", 'i', "0"},
+	{"enablerdsaadauth", 'i', "0"},
+	{"rdgiskdcproxy", 'i', "0"},
+	{"kdcproxyname", 's', ""},
 }
 
 // reserved are the settings that say where a file leads and who made it, hold a
@@ -80,7 +86,7 @@ func fileOf(base *url.URL, r *reachback.Resource) (*RDPFile, error) {
 	f.withDefaults()
 	switch r.Kind {
 	case reachback.KindDesktop:
-		f.settings = append(f.settings, Setting{"remoteapplicationmode", 'i', "0"})
+		f.settings = append(f.settings, Setting{"remoteapplicationmode", 'i', "0"}, Setting{"alternate shell", 's', ""})
 	case reachback.KindRemoteApp:
 		if r.Program == "" {
 			return nil, errors.New("feed: the RemoteApp has no program")
@@ -95,7 +101,7 @@ func fileOf(base *url.URL, r *reachback.Resource) (*RDPFile, error) {
 	default:
 		return nil, fmt.Errorf("feed: %q is not a kind of resource", r.Kind)
 	}
-	f.settings = append(f.settings, Setting{"workspace id", 's', base.Hostname()})
+	f.settings = append(f.settings, Setting{"shell working directory", 's', ""}, Setting{"workspace id", 's', base.Hostname()})
 	for _, s := range f.settings {
 		if err := s.check(); err != nil {
 			return nil, err

@@ -49,6 +49,7 @@ func TestFileLeadsToItsResource(t *testing.T) {
 		{"desktop", reachback.Resource{ID: "d-1", Title: "Büro", Kind: reachback.KindDesktop}, []string{
 			"full address:s:d-1", "alternate full address:s:d-1", "gatewayhostname:s:feed.example.test", "gatewayusagemethod:i:1",
 			"gatewayprofileusagemethod:i:1", "authentication level:i:2", "enablecredsspsupport:i:1", "remoteapplicationmode:i:0",
+			"alternate shell:s:", "shell working directory:s:", "use redirection server name:i:0", "kdcproxyname:s:",
 		}},
 		{"remote application", reachback.Resource{ID: "fin", Title: "Büro", Kind: reachback.KindRemoteApp, Program: "||fin"}, []string{
 			"full address:s:fin", "remoteapplicationmode:i:1", "remoteapplicationprogram:s:||fin", "remoteapplicationname:s:Büro",
