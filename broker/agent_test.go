@@ -116,12 +116,11 @@ func TestAgentEndsAtAFinalRefusal(t *testing.T) {
 func TestAgentRenewsItsCertificate(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		h := w.enrol("pc1", "desktops")
-		first := h.agent.Identity.Certificate()
-		time.Sleep(IdentityLife*2/3 - time.Hour)
+		first := w.certified(h.agent.Identity, RoleHost, IdentityLife*2/3-time.Minute)
 		h.run()
 		synctest.Wait()
 		require.Same(t, first, h.agent.Identity.Certificate(), "not before its time")
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		second := h.agent.Identity.Certificate()
 		require.NotEqual(t, first.Leaf.SerialNumber, second.Leaf.SerialNumber)
@@ -133,7 +132,7 @@ func TestAgentRenewsItsCertificate(t *testing.T) {
 		// It carries over the end of the first, and is itself renewed at once
 		// when the host was off at the time.
 		h.stop()
-		time.Sleep(IdentityLife * 3 / 4)
+		w.certified(h.agent.Identity, RoleHost, IdentityLife*3/4)
 		h.run()
 		synctest.Wait()
 		require.Len(t, h.welcomes, 2)

@@ -344,7 +344,7 @@ func TestRequestsForAControlChannel(t *testing.T) {
 			err := w.host(tt.id).agent.Run(t.Context(), w.host(tt.id))
 			requireCode(t, tt.code, err, tt.name)
 		}
-		time.Sleep(IdentityLife + time.Second)
+		w.certified(h.agent.Identity, RoleHost, IdentityLife+time.Second)
 		requireCode(t, reachback.CodeCertificateExpired, h.agent.Run(t.Context(), h))
 
 		d := &carrier.Dialer{TLS: w.tls, NetDial: w.dial}

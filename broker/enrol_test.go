@@ -44,12 +44,13 @@ func (w *world) token(pool string, life time.Duration, uses int) string {
 	return token
 }
 
-// registered keeps a registration token in a directory that has no broker.
-func registered(t testing.TB, d Directory, o TokenOptions) string {
-	token, r, err := newRegistration(o, time.Now())
-	require.NoError(t, err)
-	require.NoError(t, d.NewRegistration(t.Context(), r))
-	return token
+// certified gives a host or gateway a certificate of a while ago: to sleep for so
+// long costs a test all that its broker does meanwhile.
+func (w *world) certified(id *Identity, role Role, ago time.Duration) *tls.Certificate {
+	der, err := w.broker.keys.hosts.identityCertificate(role, id.id(role), &id.key.PublicKey, time.Now().Add(-ago))
+	require.NoError(w.t, err)
+	require.NoError(w.t, id.store(der, role))
+	return id.Certificate()
 }
 
 func (w *world) newcomer() *host {

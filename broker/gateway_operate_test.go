@@ -168,13 +168,7 @@ func TestAGatewayHearsAllKillsFirst(t *testing.T) {
 func TestLinkRenewsItsCertificate(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		g := w.gate(apart)
-		issued := func(ago time.Duration) {
-			der, err := w.broker.keys.hosts.identityCertificate(RoleGateway, g.id, &g.link.Identity.key.PublicKey, time.Now().Add(-ago))
-			require.NoError(t, err)
-			require.NoError(t, g.link.Identity.store(der, RoleGateway))
-		}
-		issued(IdentityLife*2/3 - time.Minute)
-		first := g.link.Identity.Certificate()
+		first := w.certified(g.link.Identity, RoleGateway, IdentityLife*2/3-time.Minute)
 		g.run()
 		synctest.Wait()
 		require.Same(t, first, g.link.Identity.Certificate(), "not before its time")
@@ -186,7 +180,7 @@ func TestLinkRenewsItsCertificate(t *testing.T) {
 		require.Empty(t, g.link.Identity.Host())
 		require.EqualValues(t, 1, g.link.Stats().Channels, "on the same channel")
 		g.stop()
-		issued(IdentityLife + time.Second)
+		w.certified(g.link.Identity, RoleGateway, IdentityLife+time.Second)
 		requireCode(t, reachback.CodeCertificateExpired, g.link.Run(t.Context()))
 	})
 }
