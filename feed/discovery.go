@@ -65,6 +65,9 @@ func (x *exchange) discovery() error {
 	if err != nil {
 		return err
 	}
+	if err := ws.check(); err != nil {
+		return err
+	}
 	var doc tenantFeeds
 	doc.Feed.FeedURL, doc.Feed.TenantID = ws.root+pathFeed, ws.publisherID()
 	doc.Feed.TenantDisplayName, doc.Feed.WorkspaceName = ws.name, ws.name
@@ -127,6 +130,9 @@ func ConnectionFile(base, name string) ([]byte, error) {
 	}
 	ws, err := newWorkspace(u, name, "", nil)
 	if err != nil {
+		return nil, err
+	}
+	if err := ws.check(); err != nil {
 		return nil, err
 	}
 	var doc struct {

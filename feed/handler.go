@@ -226,7 +226,7 @@ func (x *exchange) feed() error {
 		return err
 	}
 	if !known {
-		tag = x.tag(ws, doc)
+		tag = tagOf(doc, key)
 		x.tags.put(key, tag, tagSize)
 	}
 	x.private(tag)
@@ -238,19 +238,6 @@ func (x *exchange) feed() error {
 func (x *exchange) workspaceName() (string, error) {
 	name, err := x.Source.Workspace(x.r.Context(), x.user.Tenant)
 	return cmp.Or(name, x.Name), notGone(err)
-}
-
-// tag is the strong validator of a workspace's document. It covers the files too, so
-// that a client whose document has not changed need not ask for them.
-func (x *exchange) tag(w *workspace, document []byte) string {
-	h := sha256.New()
-	h.Write(document)
-	for i := range w.resources {
-		if f, err := fileOf(x.base, &w.resources[i]); err == nil {
-			h.Write(f.Encode())
-		}
-	}
-	return etag(h.Sum(nil))
 }
 
 // file answers with the .rdp file of one resource. Whether it is the user's is

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/xml"
 	"fmt"
 	"net/url"
 	"slices"
@@ -21,46 +22,55 @@ var never = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 // through is decided when it is opened.
 const terminalServer = "gateway"
 
-// A workspace is what one user sees, sorted and checked.
+// A workspace is what one user sees, sorted.
 type workspace struct {
 	root      string // URL of the feed's origin, which every link starts with
 	host      string
 	name      string
 	tenant    string
-	resources []reachback.Resource
+	resources []*reachback.Resource // of the source; not changed
 }
 
-// newWorkspace sorts the resources, by title, and refuses those that no document
-// can carry: clients would drop the rest with them.
+// newWorkspace sorts the resources, by title.
 func newWorkspace(base *url.URL, name, tenant string, resources []reachback.Resource) (*workspace, error) {
-	w := &workspace{strings.TrimSuffix(base.String(), "/"), base.Hostname(), cmp.Or(name, "Workspace"), tenant, slices.Clone(resources)}
 	if len(resources) > MaxResources {
 		return nil, fmt.Errorf("feed: a user has %d resources, and clients take %d", len(resources), MaxResources)
 	}
-	if !fitsXML(w.name) {
-		return nil, fmt.Errorf("feed: the workspace's name %q does not fit into a document", w.name)
+	w := &workspace{
+		root: strings.TrimSuffix(base.String(), "/"), host: base.Hostname(), name: cmp.Or(name, "Workspace"), tenant: tenant,
+		resources: make([]*reachback.Resource, len(resources)),
 	}
-	seen := make(map[string]bool, len(resources))
-	for i := range w.resources {
-		r := &w.resources[i]
-		switch {
-		case !validID(r.ID) || seen[r.ID]:
-			return nil, fmt.Errorf("feed: %q is no resource id, or stands twice", r.ID)
-		case !fitsXML(r.Title) || !fitsXML(r.Folder):
-			return nil, fmt.Errorf("feed: resource %s: title or folder does not fit into a document", r.ID)
-		case r.Folder != "" && !validFolder(r.Folder):
-			return nil, fmt.Errorf("feed: resource %s: folder %q is neither / nor /name", r.ID, r.Folder)
-		case !validExtensions(r.Extensions):
-			return nil, fmt.Errorf("feed: resource %s: its file extensions are not 1 to %d of the form .name", r.ID, MaxExtensions)
-		case typeOf(r.Kind) == "":
-			return nil, fmt.Errorf("feed: resource %s: %q is not a kind", r.ID, r.Kind)
-		}
-		seen[r.ID] = true
+	for i := range resources {
+		w.resources[i] = &resources[i]
 	}
-	slices.SortFunc(w.resources, func(a, b reachback.Resource) int {
+	slices.SortFunc(w.resources, func(a, b *reachback.Resource) int {
 		return cmp.Or(strings.Compare(a.Title, b.Title), strings.Compare(a.ID, b.ID))
 	})
 	return w, nil
+}
+
+// check refuses what no document can carry: clients would drop the rest with it.
+func (w *workspace) check() error {
+	if !fitsXML(w.name) {
+		return fmt.Errorf("feed: the workspace's name %q does not fit into a document", w.name)
+	}
+	seen := make(map[string]bool, len(w.resources))
+	for _, r := range w.resources {
+		switch {
+		case !validID(r.ID) || seen[r.ID]:
+			return fmt.Errorf("feed: %q is no resource id, or stands twice", r.ID)
+		case !fitsXML(r.Title) || !fitsXML(r.Folder):
+			return fmt.Errorf("feed: resource %s: title or folder does not fit into a document", r.ID)
+		case !validFolder(folderOf(r)):
+			return fmt.Errorf("feed: resource %s: folder %q is neither / nor /name", r.ID, r.Folder)
+		case !validExtensions(r.Extensions):
+			return fmt.Errorf("feed: resource %s: its file extensions are more than %d, or not all of the form .name", r.ID, MaxExtensions)
+		case typeOf(r.Kind) == "":
+			return fmt.Errorf("feed: resource %s: %q is not a kind", r.ID, r.Kind)
+		}
+		seen[r.ID] = true
+	}
+	return nil
 }
 
 func typeOf(k reachback.Kind) string {
@@ -101,87 +111,36 @@ type view struct {
 	folder string
 }
 
-// document returns the workspace as v has it. The same workspace is the same bytes,
-// also after a restart: all dates are those of the content.
+// has reports whether the document has the resource.
+func (v view) has(r *reachback.Resource) bool {
+	return v.schema == schema11 || v.folder == "" || v.folder == folderOf(r)
+}
+
+func folderOf(r *reachback.Resource) string { return cmp.Or(r.Folder, "/") }
+
+// document returns the workspace as v has it.
 func (w *workspace) document(v view) ([]byte, error) {
-	doc := xmlCollection{SchemaVersion: v.schema, Publisher: xmlPublisher{
-		Name:            w.name,
-		ID:              w.publisherID(),
-		TerminalServers: []xmlTerminalServer{{terminalServer, w.host, dateTime(never)}},
-	}}
-	p := &doc.Publisher
-	if v.schema != schema11 {
-		// Without it Windows asks for a SOAP service beside the feed.
-		doc.SupportsReconnect, p.SupportsReconnect = "false", "false"
-		doc.DisplayFolder, p.DisplayFolder = v.folder, v.folder
-		if v.folder == "/" {
-			p.SubFolders = w.subFolders()
-		}
+	if err := w.check(); err != nil {
+		return nil, err
 	}
+	x := xmlWriter{b: make([]byte, 0, 1<<10+(2<<10)*len(w.resources))}
+	x.b = append(x.b, xml.Header...)
+	w.append(&x, v)
+	if len(x.b) > MaxDocument {
+		return nil, fmt.Errorf("feed: the document has %d bytes, and clients take %d", len(x.b), MaxDocument)
+	}
+	return x.b, nil
+}
+
+// newest is when the content of the document changed last.
+func (w *workspace) newest(v view) string {
 	newest := never
-	p.Resources.Resources = make([]xmlResource, 0, len(w.resources))
-	for i := range w.resources {
-		r := &w.resources[i]
-		if v.folder != "" && v.schema != schema11 && v.folder != cmp.Or(r.Folder, "/") {
-			continue
-		}
-		if r.UpdatedAt.After(newest) {
+	for _, r := range w.resources {
+		if v.has(r) && r.UpdatedAt.After(newest) {
 			newest = r.UpdatedAt
 		}
-		p.Resources.Resources = append(p.Resources.Resources, w.element(v.schema, r))
 	}
-	doc.PubDate, p.LastUpdated = dateTime(newest), dateTime(newest)
-	b, err := encodeXML(&doc)
-	if err == nil && len(b) > MaxDocument {
-		err = fmt.Errorf("feed: the document has %d bytes, and clients take %d", len(b), MaxDocument)
-	}
-	return b, err
-}
-
-func (w *workspace) element(v schema, r *reachback.Resource) xmlResource {
-	x := xmlResource{
-		ID:          elementID(r.ID),
-		Alias:       r.ID,
-		Title:       cmp.Or(r.Title, r.ID),
-		LastUpdated: dateTime(r.UpdatedAt),
-		Type:        typeOf(r.Kind),
-		Icons:       w.icons(iconOf(r)),
-		File:        xmlFile{FileExtension: ".rdp", URL: w.root + pathRDP + r.ID + ".rdp"},
-		Server:      xmlServerRef{terminalServer},
-	}
-	for _, e := range r.Extensions {
-		x.FileExtensions.Extensions = append(x.FileExtensions.Extensions, xmlExtension{Name: e})
-	}
-	if v == schema11 {
-		return x
-	}
-	for i := range x.FileExtensions.Extensions {
-		x.FileExtensions.Extensions[i].PrimaryHandler = "True" // so spelled in [MS-TSWP], section 2.2.2.2
-	}
-	x.Folders = &xmlFolders{[]xmlFolder{{cmp.Or(r.Folder, "/")}}}
-	if v == schema21 {
-		x.ShowByDefault = "true"
-	}
-	return x
-}
-
-// subFolders are the folders that are not empty, or nil.
-func (w *workspace) subFolders() *xmlFolders {
-	var names []string
-	for i := range w.resources {
-		if f := cmp.Or(w.resources[i].Folder, "/"); f != "/" {
-			names = append(names, f)
-		}
-	}
-	if names == nil {
-		return nil
-	}
-	slices.Sort(names)
-	folders := &xmlFolders{}
-	for _, name := range slices.Compact(names) {
-		folders.Folders = append(folders.Folders, xmlFolder{name})
-	}
-	return folders
+	return dateTime(newest)
 }
 
 // publisherID is the UUID (RFC 9562, version 8) by which clients know the
