@@ -85,7 +85,7 @@ func (c *command) call(ctx context.Context, p *program.Program, o *options, args
 	switch err := f.Parse(args); {
 	case err == flag.ErrHelp:
 		f.PrintDefaults()
-		p.Text(strings.TrimRight(fmt.Sprintf("admin %s %s\n%s.\n%s", c.name, c.args, c.does, said.String()), "\n") + "\n")
+		p.Explain(strings.TrimRight(fmt.Sprintf("admin %s %s\n%s.\n%s", c.name, c.args, c.does, said.String()), "\n") + "\n")
 		return nil
 	case err != nil:
 		return program.UsageError(fmt.Sprintf("%s: %v", c.name, err))

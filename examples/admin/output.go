@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/reachback/reachback/examples/internal/program"
 )
@@ -128,6 +131,11 @@ func cell(value json.RawMessage) string {
 	case nil:
 	case string:
 		s = v
+		if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
+			s = t.Local().Format(time.DateTime)
+		}
+	case float64:
+		s = strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64)
 	case bool:
 		s = map[bool]string{true: "yes", false: "no"}[v]
 	case []any:

@@ -93,6 +93,7 @@ func (s *story) outcome() (code, meaning string) {
 	var failed api.Record // the last
 	for _, r := range s.records {
 		switch {
+		case r.Step == string(broker.StepAdmin): // an operator's failure is not the user's
 		case r.Step == string(broker.StepJoined) && r.Code == "":
 			joined, failed = true, api.Record{} // what went wrong before was got over
 		case r.Code != "" && r.Code != string(reachback.CodeClosed):

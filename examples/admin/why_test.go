@@ -41,6 +41,7 @@ func TestWhyTellsWhatWentWrong(t *testing.T) {
 		{"it came about and ended well", []broker.Record{connect, call, summon, found, answer, joined, {Step: broker.StepEnd, Code: reachback.CodeClosed}}, "", ""},
 		{"it came about and was killed", []broker.Record{connect, call, summon, found, answer, joined, {Step: broker.StepEnd, Code: reachback.CodeKilled}},
 			reachback.CodeKilled, "operator"},
+		{"an operator asked too much of the host", []broker.Record{connect, call, summon, found, answer, joined, {Step: broker.StepAdmin, Code: reachback.CodeHostNotConnected}}, "", ""},
 		{"no gateway saw the client", []broker.Record{connect}, "", "does it reach the gateways?"},
 		{"the gateway asked nobody", []broker.Record{connect, call}, "", "does it reach the broker?"},
 		{"the host never came", []broker.Record{connect, call, summon, found}, "", "-instance-url"},

@@ -1,7 +1,10 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/base64"
+	"image"
+	"image/png"
 	"net/http"
 	"reflect"
 	"strings"
@@ -61,7 +64,7 @@ func TestResourcesAndTheirAssignments(t *testing.T) {
 		require.Equal(t, []string{"paint"}, sees("bob"))
 		require.Equal(t, []string{"user:alice"}, get[api.Resource](w, "/resources/desktop").Assign)
 
-		hash := w.does(http.MethodPost, "/icons", `{"data": "`+base64.StdEncoding.EncodeToString([]byte("\x89PNG\r\n\x1a\n"))+`"}`)
+		hash := w.does(http.MethodPost, "/icons", `{"data": "`+picture(t)+`"}`)
 		require.Regexp(t, `^\{"hash":"[0-9a-f]{64}"\}`, string(hash))
 
 		w.does(http.MethodDelete, "/resources/paint", "")
@@ -92,6 +95,7 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 			{"something after it", "PUT", "/pools/lab", `{} {}`, reachback.CodeBadRequest, "body"},
 			{"no body", "PUT", "/pools/lab", ``, reachback.CodeBadRequest, "body"},
 			{"a body over the limit", "PUT", "/resources/r", `{"pool": "desktops", "title": "` + strings.Repeat("x", maxBody) + `"}`, reachback.CodeBadRequest, "large"},
+			{"a picture that is none", "POST", "/icons", `{"data": "aGVsbG8="}`, reachback.CodeBadRequest, "PNG"},
 			{"a resource of a pool that is not there", "PUT", "/resources/r", `{"pool": "nowhere"}`, reachback.CodePoolNotFound, ""},
 			{"an assignment to neither user nor group", "POST", "/resources/desktop/assignments", `{"to": "everyone"}`, reachback.CodeBadRequest, "user:"},
 			{"an assignment of what is not there", "POST", "/resources/nothing/assignments", `{"to": "user:bob"}`, reachback.CodeNotFound, ""},
@@ -109,6 +113,13 @@ func TestWhatCannotWorkIsRefused(t *testing.T) {
 		require.Len(t, get[api.Pools](w, "/pools").Pools, 2, "nothing has changed")
 		require.Len(t, get[api.Resources](w, "/resources").Resources, 2)
 	})
+}
+
+// picture is a PNG in base64.
+func picture(t *testing.T) string {
+	var b bytes.Buffer
+	require.NoError(t, png.Encode(&b, image.NewGray(image.Rect(0, 0, 64, 64))))
+	return base64.StdEncoding.EncodeToString(b.Bytes())
 }
 
 // What the API takes over from seed files it takes over whole.

@@ -9,6 +9,7 @@ import (
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/examples/internal/admin/api"
+	"github.com/reachback/reachback/feed"
 )
 
 // A ResourcePath names a resource.
@@ -95,10 +96,10 @@ func (a *operators) resources() {
 				return a.Directory.Unassign(ctx, in.Tenant, in.ID, in.To)
 			}, "unassign from", in.To)
 		})
-	on(a, http.MethodPost, "/icons", "add-icon", "Keep a picture for resources", "Harmless where it is there already. A resource names it by the hash that is returned.",
+	on(a, http.MethodPost, "/icons", "add-icon", "Keep a picture for resources", "PNG or JPEG, at best a square of 256 pixels. Harmless where it is there already. A resource names it by the hash that is returned.",
 		func(ctx context.Context, in *iconInput) (*answer[api.IconHash], error) {
-			if len(in.Body.Data) > broker.MaxIcon {
-				return nil, badRequest("the picture is larger than 1 MiB")
+			if err := feed.CheckIcon(in.Body.Data); err != nil {
+				return nil, badRequest(err.Error())
 			}
 			var hash string
 			_, err := a.change(ctx, broker.Record{}, func(ctx context.Context) (err error) {

@@ -25,6 +25,7 @@ type Program struct {
 	Logger *slog.Logger // set before Main calls run
 
 	stdout io.Writer
+	stderr io.Writer
 	mu     sync.Mutex // guards writes to stdout
 }
 
@@ -69,7 +70,7 @@ func Run(ctx context.Context, name, summary string, args []string, stdout, stder
 
 // RunCommand is [CommandMain] without the process.
 func RunCommand(ctx context.Context, name, summary string, args []string, stdout, stderr io.Writer, define func(*flag.FlagSet), run func(context.Context, *Program) error) int {
-	p := &Program{Name: name, Flags: flag.NewFlagSet(name, flag.ContinueOnError), stdout: stdout}
+	p := &Program{Name: name, Flags: flag.NewFlagSet(name, flag.ContinueOnError), stdout: stdout, stderr: stderr}
 	p.Flags.SetOutput(io.Discard)
 	version := p.Flags.Bool("version", false, "print the version and exit")
 	verbose := p.Flags.Bool("v", false, "log at debug level")
@@ -131,6 +132,9 @@ func (p *Program) Text(text string) {
 	defer p.mu.Unlock()
 	io.WriteString(p.stdout, text)
 }
+
+// Explain writes a command's usage to standard error.
+func (p *Program) Explain(usage string) { io.WriteString(p.stderr, usage) }
 
 // Event writes one line to standard output: a JSON object with the event's name
 // and the fields, given as alternating keys and values. Fields that are "" are
