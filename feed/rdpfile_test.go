@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,6 +125,30 @@ func TestRDPFileEncode(t *testing.T) {
 	require.Equal(t, utf16le("a:s:x\r\nb:s:Büro\r\n"), f.Encode())
 }
 
+// Whatever a file can hold comes back from either encoding as it was: names in
+// their spelling, values with their blanks and colons, and the order.
+func TestRDPFileRoundTrip(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	alphabet := []rune("aZ0 :;=.\\|%*-+\"'<>éßЖ中\u200e\ufeff\ufffd😀\U0010ffff")
+	for range 500 {
+		var f feed.RDPFile
+		for i := range random.IntN(20) {
+			var value strings.Builder
+			for range random.IntN(30) {
+				value.WriteRune(alphabet[random.IntN(len(alphabet))])
+			}
+			require.NoError(t, f.Set("Name "+strconv.Itoa(i)+"-+", 's', value.String()))
+		}
+		for _, encoded := range [][]byte{f.EncodeUTF8(), f.EncodeUTF16(), f.Encode()} {
+			again, err := feed.ParseRDP(encoded)
+			require.NoError(t, err, "%q", encoded)
+			require.Equal(t, f.Settings(), again.Settings())
+			require.Equal(t, f.EncodeUTF8(), again.EncodeUTF8())
+			require.Equal(t, f.EncodeUTF16(), again.EncodeUTF16())
+		}
+	}
+}
+
 func FuzzParseRDP(f *testing.F) {
 	var file feed.RDPFile
 	file.Set("full address", 's', "desktop")
@@ -145,6 +170,9 @@ func FuzzParseRDP(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, got.Settings(), again.Settings())
 		require.Equal(t, encoded, again.Encode())
+		again, err = feed.ParseRDP(got.EncodeUTF8())
+		require.NoError(t, err)
+		require.Equal(t, got.Settings(), again.Settings())
 		for _, s := range got.Settings() {
 			require.False(t, strings.ContainsAny(s.String(), "\r\n\x00"))
 		}

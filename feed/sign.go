@@ -185,6 +185,9 @@ func (s *Signer) sign(message []byte) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("feed: sign the .rdp file: %w", err)
 	}
+	if len(der) > maxCMS {
+		return "", fmt.Errorf("feed: the signature of the .rdp file would have %d bytes with its certificates; at most %d are read", len(der), maxCMS)
+	}
 	return wrapSignature(der), nil
 }
 
