@@ -28,11 +28,11 @@ func (d *MemoryDirectory) Reserve(_ context.Context, r *Reservation) (*Session, 
 		if s.State == SessionKilled {
 			return nil, reachback.Refuse(reachback.CodeKilled)
 		}
-		if d.reachable(s.Host, r.Exclude, now) {
+		if h := d.hosts[s.Host]; h.reachable(r.Exclude, now) {
 			if s.State != SessionActive {
 				d.move(s, SessionPending, now)
 			}
-			s.Epoch, s.HostKey = d.hosts[s.Host].epoch, d.hostRows[s.Host].Key
+			s.Epoch, s.HostKey = h.epoch, d.hostRows[s.Host].Key
 			return s.copy(), nil
 		}
 	}
@@ -66,9 +66,8 @@ func (d *MemoryDirectory) place(r *Reservation, res *resource, now time.Time) (*
 
 // reachable reports whether a host can be asked at all; drain and limits are not
 // considered.
-func (d *MemoryDirectory) reachable(id string, exclude []string, now time.Time) bool {
-	h := d.hosts[id]
-	return h != nil && h.up && !h.isDuplicate(now) && !slices.Contains(exclude, id)
+func (h *hostState) reachable(exclude []string, now time.Time) bool {
+	return h.up && !h.isDuplicate(now) && !slices.Contains(exclude, h.id)
 }
 
 // existing returns the host of a user session that the user has in the pool, the
@@ -78,7 +77,7 @@ func (d *MemoryDirectory) reachable(id string, exclude []string, now time.Time) 
 func (d *MemoryDirectory) existing(key desktopKey, p *pool, exclude []string, now time.Time) *hostState {
 	var found *desktop
 	for id, u := range d.desktops[key] {
-		if !d.reachable(id, exclude, now) || p.Kind == PoolPersonal && d.hostRows[id].AssignedTo != key.user {
+		if !u.host.reachable(exclude, now) || p.Kind == PoolPersonal && d.hostRows[id].AssignedTo != key.user {
 			continue
 		}
 		if found == nil || u.used.After(found.used) || u.used.Equal(found.used) && id < found.host.id {
@@ -95,7 +94,7 @@ func (d *MemoryDirectory) existing(key desktopKey, p *pool, exclude []string, no
 func (d *MemoryDirectory) candidates(key desktopKey, exclude []string, now time.Time) iter.Seq2[*Host, *hostState] {
 	return func(yield func(*Host, *hostState) bool) {
 		for id, h := range d.hosts {
-			if h.draining || !h.isFit() || !d.reachable(id, exclude, now) {
+			if h.draining || !h.isFit() || !h.reachable(exclude, now) {
 				continue
 			}
 			row := d.hostRows[id]
