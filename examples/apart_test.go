@@ -177,6 +177,23 @@ func TestGatewayKilled_SessionsEndAndItComesBack(t *testing.T) {
 	a.works(addr)
 }
 
+// A gateway that has got another URL is the same one there: it enrols its key again.
+func TestGatewayMoves(t *testing.T) {
+	a := installApart(t, "-admin", "127.0.0.1:0")
+	a.host("host", echoServer(t))
+	_, addr := a.client("alice", "desktop")
+	a.works(addr)
+	id := a.gatewayID(a.gwURL)
+	a.gateway.signal(os.Interrupt)
+	require.Zero(t, a.gateway.exit(patience))
+
+	a.gwURL = "https://" + freeAddr(t)
+	a.gateway = a.startGateway("gateway", a.gwURL)
+	a.gateway.await("ready", patience)
+	require.Equal(t, id, a.gatewayID(a.gwURL))
+	a.works(addr)
+}
+
 // An operator's drain keeps new calls off a gateway and leaves live sessions alone;
 // a revocation ends both.
 func TestGatewayDrainedThenRevoked(t *testing.T) {

@@ -3,6 +3,7 @@
 package examples_test
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -238,6 +239,14 @@ func TestBadInput_Programs(t *testing.T) {
 	clientArgs := func(args ...string) []string {
 		return append([]string{"-server", in.url, "-token", in.path("srv", "alice.token"), "-dir", filepath.Join(t.TempDir(), "client"), "-ca", ca}, args...)
 	}
+	gatewayArgs := func(args ...string) []string {
+		return append([]string{"-roles", "gateway", "-dir", filepath.Join(t.TempDir(), "gw"), "-listen", free, "-public-url", "https://" + free,
+			"-broker", in.url, "-ca", ca, "-enrol", in.path("srv", "gateway-registration.token")}, args...)
+	}
+	key := writeFile(t, in.path("key"), goodSecret)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // which nobody accepts from
+	require.NoError(t, err)
+	defer silent.Close()
 	seed := func(content string) []string {
 		return serverArgs("-seed", writeFile(t, filepath.Join(t.TempDir(), "seed.json"), content))
 	}
@@ -265,6 +274,26 @@ func TestBadInput_Programs(t *testing.T) {
 		{"seed is broken", "server", seed("{\n\"pools\": [}"), 1, "line 2"},
 		{"seed has an unknown key", "server", seed("{\n\"users\": [],\n\"polls\": []}"), 1, "line 3"},
 		{"seed has a property that no file can hold", "server", seed(`{"pools": [{"name": "p", "rdp": {"audiomode": "x:0"}}]}`), 1, "audiomode"},
+		{"seed has an unknown pool", "server", seed("{\n\"resources\": [\n{\"id\": \"a\", \"pool\": \"nowhere\"}]}"), 1, "line 3"},
+		{"seed has a value that cannot work", "server", seed("{\n\"pools\": [{\"name\": \"p\",\n\"balance\": \"width\"}]}"), 1, "line 3"},
+		{"database is down", "server", serverArgs("-db", "postgres://reachback@"+free+"/reachback", "-key-file", key), 1, "connect"},
+		{"database says nothing", "server", serverArgs("-db", "postgres://reachback@"+silent.Addr().String()+"/reachback", "-key-file", key), 1, "time"},
+		{"database in no folder", "server", serverArgs("-db", "sqlite:"+in.path("no", "where.db")), 1, "where.db"},
+		{"database is another file", "server", serverArgs("-db", "sqlite:"+ca), 1, "not a database"},
+		{"database of another kind", "server", serverArgs("-db", "mysql://reachback@db/reachback"), 2, "-db"},
+		{"key file is missing", "server", serverArgs("-key-file", in.path("nowhere")), 1, "-key-file"},
+		{"no issuer", "server", serverArgs("-dev-idp=false"), 2, "-oidc-issuer"},
+		{"issuer at plain http", "server", serverArgs("-dev-idp=false", "-oidc-issuer", "http://idp.example.com", "-oidc-audience", "a"), 2, "-oidc-issuer"},
+		{"issuer for any audience", "server", serverArgs("-dev-idp=false", "-oidc-issuer", "https://idp.example.com"), 2, "-oidc-audience"},
+		{"unknown role", "server", serverArgs("-roles", "gateway,king"), 2, "-roles"},
+		{"gateway without broker", "server", gatewayArgs("-broker", ""), 2, "-broker"},
+		{"gateway with a database", "server", gatewayArgs("-db", "sqlite:x"), 2, "-db"},
+		{"no registration token for a gateway", "server", gatewayArgs("-enrol", ""), 2, "-enrol"},
+		{"a host's registration token for a gateway", "server", gatewayArgs("-enrol", registration), 1, "wrong_role"},
+		{"a gateway's registration token for a host", "sessionhost", hostArgs("-enrol", in.path("srv", "gateway-registration.token")), 1, "wrong_role"},
+		{"broker of a gateway unreachable", "server", gatewayArgs("-broker", "https://"+free), 1, "broker_unreachable"},
+		{"wrong CA for the broker of a gateway", "server", gatewayArgs("-ca", otherCA), 1, "certificate_untrusted"},
+		{"admin address for everybody", "server", serverArgs("-admin", "0.0.0.0:0"), 2, "-admin"},
 		{"certificate without key", "server", serverArgs("-tls-cert", ca), 2, "-tls-key"},
 		{"CA file without certificate", "sessionhost", hostArgs("-ca", file), 1, "no certificate"},
 		{"wrong CA at enrolment", "sessionhost", hostArgs("-ca", otherCA), 1, "certificate_untrusted"},

@@ -2,12 +2,14 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/examples/internal/program"
 	"github.com/reachback/reachback/relay"
@@ -53,6 +55,10 @@ func (s *Server) openLink(ctx context.Context) error {
 	if s.plan.Broker.Enrol == "" {
 		return program.UsageError("flag -enrol is required until the gateway is enrolled")
 	}
+	return s.enrol(ctx)
+}
+
+func (s *Server) enrol(ctx context.Context) error {
 	token, err := os.ReadFile(s.plan.Broker.Enrol)
 	if err != nil {
 		return err
@@ -62,11 +68,22 @@ func (s *Server) openLink(ctx context.Context) error {
 }
 
 // runLink keeps the link until ctx ends. It calls ready once the broker has said all
-// that calls need.
+// that calls need. A gateway that was off for longer than its certificate lived, or
+// has got another URL, enrols the same key again.
 func (s *Server) runLink(ctx context.Context, ready func()) error {
 	var once sync.Once
 	s.link.Ready = func(*broker.Welcome) { once.Do(ready) }
 	err := s.link.Run(ctx)
+	if code := reachback.CodeOf(err); code == reachback.CodeCertificateExpired || code == reachback.CodeGatewayUnknown {
+		if s.plan.Broker.Enrol == "" {
+			return fmt.Errorf("%w; start once with -enrol and a registration token", err)
+		}
+		s.logger.Warn("enrolling again with the same key", "gateway", s.link.Identity.Gateway(), "url", s.link.URL, "code", code)
+		if err := s.enrol(ctx); err != nil {
+			return err
+		}
+		err = s.link.Run(ctx)
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
