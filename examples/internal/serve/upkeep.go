@@ -45,7 +45,7 @@ func (s *Server) Reload(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	s.report("certificate reloaded", s.cert.reload())
-	if s.admin != nil {
+	if s.admin != nil && s.plan.Admin.CertFile != "" {
 		s.report("certificate of the admin address reloaded", s.admin.Reload())
 	}
 	if s.store != nil && s.plan.Seed != "" {
