@@ -39,17 +39,37 @@ type Client struct {
 	Token func(ctx context.Context) (string, error)
 	// Dir is where the .rdp files go, made with mode 0700. Empty: nowhere.
 	Dir string
+	// Signatures says how the files' signatures are taken, and Trust whose.
+	Signatures Signatures
+	Trust      VerifyOptions
 	// HTTP has the transport for all requests; of its other fields Timeout
 	// counts where it is shorter. Nil trusts the system's certificate
 	// authorities and honours HTTPS_PROXY.
 	HTTP *http.Client
 }
 
+// Signatures says how a client takes the signatures of .rdp files.
+type Signatures string
+
+// The ways to take signatures.
+const (
+	SignaturesIgnored Signatures = ""
+	// SignaturesChecked stores every file, and File.Unverified says what is wrong.
+	SignaturesChecked Signatures = "checked"
+	// SignaturesRequired neither stores nor lists a file that does not verify. A
+	// refresh that is offered one keeps the file of before, and fails.
+	SignaturesRequired Signatures = "required"
+)
+
 // A File is one resource of the workspace.
 type File struct {
 	ID, Title string
 	Kind      reachback.Kind
 	Path      string // of the .rdp file; empty where the client has no folder
+	// Publisher signed the file, as it is in the folder, and is trusted. Or else
+	// Unverified says what is wrong. Both are empty unless signatures are looked at.
+	Publisher  string
+	Unverified error
 }
 
 // Connect asks for a connection to a resource; key is the thumbprint of the
@@ -115,7 +135,8 @@ type session struct {
 	base  *url.URL
 	token string // empty: none
 	http  http.Client
-	close func() // ends idle connections that are the session's own
+	check func(*RDPFile) error // what more is asked of a file, or nil
+	close func()               // ends idle connections that are the session's own
 }
 
 func (c *Client) open(ctx context.Context) (*session, error) {

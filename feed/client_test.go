@@ -25,6 +25,7 @@ import (
 type site struct {
 	*httptest.Server
 	source   *source
+	handler  *feed.Handler
 	requests atomic.Int64
 	mu       sync.Mutex
 	instead  func(w http.ResponseWriter, r *http.Request) bool
@@ -33,6 +34,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	s := &site{source: newSource()}
 	h := &feed.Handler{Source: s.source}
+	s.handler = h
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		s.mu.Lock()

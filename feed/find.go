@@ -70,7 +70,7 @@ func baseOfFeed(s string) (string, error) {
 		return "", err
 	}
 	// The longest path that is a feed's goes; what is before it is the base's.
-	path := strings.TrimSuffix(u.Path, "/")
+	path := strings.TrimRight(u.Path, "/")
 	cut := len(path)
 	for i := range path {
 		if path[i] == '/' && isFeedPath(path[i:]) {
@@ -78,5 +78,5 @@ func baseOfFeed(s string) (string, error) {
 			break
 		}
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path[:cut]}).String(), nil
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(path[:cut], "/")}).String(), nil
 }

@@ -47,7 +47,10 @@ type Handler struct {
 	// Classic admits clients that know neither bearer tokens nor OpenID Connect.
 	// Nil: none.
 	Classic *ClassicSignIn
-	Logger  *slog.Logger // nil is silent
+	// Signer returns who signs the .rdp files now. It is called for every request, so
+	// that the certificate can be renewed. Nil: they are not signed.
+	Signer func() *Signer
+	Logger *slog.Logger // nil is silent
 
 	refusals limit.Failures // by address: of a flood no more is recorded
 
@@ -56,12 +59,13 @@ type Handler struct {
 	err     error     // why the handler cannot serve
 	tags    recent[contentKey, string]
 	icons   recent[string, *iconSet]
-	drawing chan struct{} // holds an element while a picture is made
+	signed  recent[contentKey, []byte] // files, by what they are without their signature
+	drawing chan struct{}              // holds an element while a picture is made
 }
 
 // start reads the fields.
 func (h *Handler) start() {
-	h.tags.limit, h.icons.limit = maxTags, maxIconSets
+	h.tags.limit, h.icons.limit, h.signed.limit = maxTags, maxIconSets, maxSigned
 	h.drawing = make(chan struct{}, 1)
 	if h.base, h.err = baseURL(h.URL); h.err != nil {
 		return
@@ -214,7 +218,7 @@ func (x *exchange) feed() error {
 		return err
 	}
 	x.log(slog.LevelInfo, "feed read", "resources", len(rs))
-	key := ws.key(v, "")
+	key := ws.key(v, x.signer().id())
 	tag, known := x.tags.get(key)
 	if known && x.r.Header.Get("If-None-Match") == tag {
 		x.private(tag)
@@ -259,7 +263,10 @@ func (x *exchange) file(name string) error {
 	if err != nil {
 		return err
 	}
-	data := f.Encode()
+	data, err := x.encode(f)
+	if err != nil {
+		return err
+	}
 	sum := sha256.Sum256(data)
 	x.private(etag(sum[:]))
 	x.w.Header().Set("Content-Disposition", `attachment; filename="`+id+`.rdp"`)

@@ -39,11 +39,17 @@ func (c *Client) Refresh(ctx context.Context) ([]File, error) {
 		return nil, fmt.Errorf("feed: folder %s: %w", c.Dir, err)
 	}
 	defer st.close()
+	if err := c.look(st); err != nil {
+		return nil, err
+	}
 	s, err := c.open(ctx)
 	if err != nil {
 		return st.files(), err
 	}
 	defer s.close()
+	if c.Signatures == SignaturesRequired {
+		s.check = func(f *RDPFile) error { _, err := f.Verify(c.Trust); return err }
+	}
 	err = s.refresh(ctx, st)
 	return st.files(), err
 }
@@ -58,7 +64,23 @@ func (c *Client) Files() ([]File, error) {
 		return nil, fmt.Errorf("feed: folder %s: %w", c.Dir, err)
 	}
 	defer st.close()
+	if err := c.look(st); err != nil {
+		return nil, err
+	}
 	return st.files(), nil
+}
+
+// look has the store look at signatures as the client is told.
+func (c *Client) look(st *store) error {
+	switch c.Signatures {
+	case SignaturesIgnored:
+		return nil
+	case SignaturesChecked, SignaturesRequired:
+		st.verify = func(f *RDPFile) (*Signature, error) { return f.Verify(c.Trust) }
+		st.strict = c.Signatures == SignaturesRequired
+		return nil
+	}
+	return fmt.Errorf("feed: %q is no way to take signatures", c.Signatures)
 }
 
 func filesOf(entries []entry) []File {
@@ -198,7 +220,11 @@ func (s *session) file(ctx context.Context, st *store, e *entry, r *resourceStat
 	if err != nil || a.unchanged {
 		return err
 	}
-	if _, err := ParseRDP(a.body); err != nil {
+	f, err := ParseRDP(a.body)
+	if err == nil && s.check != nil {
+		err = s.check(f)
+	}
+	if err != nil {
 		bad := &reachback.Error{Code: reachback.CodeProtocolError, Message: "the feed's .rdp file cannot be used"}
 		return fmt.Errorf("%w: %w", bad, err)
 	}

@@ -51,6 +51,9 @@ type store struct {
 	root  *os.Root // no name leads out of it
 	lock  *durable.Lock
 	state workspaceState
+
+	verify func(*RDPFile) (*Signature, error) // nil: signatures are not looked at
+	strict bool                               // without a good one a file is not there
 }
 
 // openStore makes the folder if need be and waits until no other refresh of it
@@ -175,9 +178,36 @@ func (st *store) complete() bool {
 	return true
 }
 
+// has reports whether the file is there, and as it must be.
 func (st *store) has(id string) bool {
 	info, err := st.root.Lstat(fileName(id))
-	return err == nil && info.Mode().IsRegular()
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	if !st.strict {
+		return true
+	}
+	_, err = st.signature(id)
+	return err == nil
+}
+
+// signature verifies the file as it is in the folder: others may have written there, and
+// certificates expire.
+func (st *store) signature(id string) (*Signature, error) {
+	file, err := st.root.Open(fileName(id))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, MaxRDPFile+1))
+	if err != nil {
+		return nil, err
+	}
+	f, err := ParseRDP(data)
+	if err != nil {
+		return nil, err
+	}
+	return st.verify(f)
 }
 
 func (st *store) remove(id string) error {
@@ -210,7 +240,14 @@ func (st *store) files() []File {
 	var files []File
 	for _, r := range st.state.Resources {
 		if r.Stored && st.has(r.ID) {
-			files = append(files, File{ID: r.ID, Title: r.Title, Kind: r.Kind, Path: filepath.Join(st.dir, fileName(r.ID))})
+			f := File{ID: r.ID, Title: r.Title, Kind: r.Kind, Path: filepath.Join(st.dir, fileName(r.ID))}
+			if st.verify != nil {
+				signature, err := st.signature(r.ID)
+				if f.Unverified = err; err == nil {
+					f.Publisher = signature.Publisher
+				}
+			}
+			files = append(files, f)
 		}
 	}
 	return files
