@@ -25,6 +25,10 @@ const (
 	messagesPerSecond = 50
 	messageBurst      = 500
 
+	// hostQueue is how many messages may wait for the writer of the broker's end:
+	// a disconnect for every session of a report, and what comes beside them.
+	hostQueue = maxReported + queueLength
+
 	// smear is over what time the hosts of a broker that goes down come back,
 	// and tryFor how long each then tries without losing patience.
 	smear  = 10 * time.Second
@@ -68,7 +72,7 @@ func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 		serve = b.newGatewayControl(conn, who.ID).serve
 	} else {
 		c := &control{channel: newChannel(conn), broker: b, host: who.ID}
-		c.limiter = rate.NewLimiter(messagesPerSecond, messageBurst)
+		c.room, c.limiter = hostQueue, rate.NewLimiter(messagesPerSecond, messageBurst)
 		serve = c.serve
 	}
 	b.mu.Lock()

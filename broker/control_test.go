@@ -299,7 +299,7 @@ func TestAHostThatDoesNotReadLosesItsChannel(t *testing.T) {
 		say(t, c, `{"type":"hello","versions":[1]}`)
 		synctest.Wait()
 		body := json.RawMessage(`"` + strings.Repeat("x", 60<<10) + `"`)
-		for range queueLength + 10 { // BufferSize takes some, the queue the rest
+		for range hostQueue + 10 { // BufferSize takes some, the queue the rest
 			go w.broker.Send(t.Context(), h.id, &Message{Topic: "t", Body: body})
 		}
 		time.Sleep(writeWithin + closeWithin)

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -184,7 +185,8 @@ func outcome(err error, refusals []reachback.Code) error {
 	return reachback.Refuse(first)
 }
 
-var errNoChannel = errors.New("the host's channel is gone or new")
+// errNoChannel is of a host whose channel is gone, new, or at another broker.
+var errNoChannel = fmt.Errorf("no channel for the session's epoch here: %w", reachback.Refuse(reachback.CodeHostNotConnected))
 
 // summon asks the session's host to answer the call.
 func (b *Broker) summon(ctx context.Context, c *relay.Call, t *token.Connection, s *Session) error {
