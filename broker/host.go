@@ -60,7 +60,7 @@ type HostQuery struct {
 	Host   string // id or name: this one only, and those revoked that had the name
 	// AssignedTo is a user, as User.ID gives it: his personal hosts only.
 	AssignedTo string
-	After      string // only names after this one
+	After      string // id of a host: only those behind it in the list, which is the next page
 	Limit      int
 }
 

@@ -38,10 +38,14 @@ func (d *MemoryDirectory) enrolled(id string) (*Host, error) {
 func (d *MemoryDirectory) Hosts(_ context.Context, q *HostQuery) ([]HostStatus, error) {
 	now := d.begin()
 	defer d.mu.Unlock()
+	last := d.hostRows[q.After]
+	if q.After != "" && last == nil {
+		return nil, nil
+	}
 	var rows []*Host
 	for _, h := range d.hostRows {
 		if h.Tenant == q.Tenant && (q.Pool == "" || h.Pool == q.Pool) && (q.AssignedTo == "" || h.AssignedTo == q.AssignedTo) &&
-			(q.Host == "" || h.ID == q.Host || h.Name == q.Host) && h.Name > q.After {
+			(q.Host == "" || h.ID == q.Host || h.Name == q.Host) && (last == nil || byName(h, last) > 0) {
 			rows = append(rows, h)
 		}
 	}

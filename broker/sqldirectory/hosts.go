@@ -36,7 +36,7 @@ func (d *Directory) Hosts(ctx context.Context, q *broker.HostQuery) ([]broker.Ho
 		}
 		w.equal("h.assigned_to", person(q.AssignedTo))
 		if q.After != "" {
-			w.add("h.name > $%d", q.After)
+			w.add("(h.name, h.id) > (SELECT a.name, a.id FROM hosts a WHERE a.id = $%d)", q.After)
 		}
 		found, err = list(t, func(r row) (broker.HostStatus, error) {
 			var h hostRow

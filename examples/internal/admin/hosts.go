@@ -15,7 +15,7 @@ type hostsInput struct {
 	Pool   string `query:"pool" maxLength:"63" doc:"Hosts of this pool only." example:"desktops"`
 	User   string `query:"user" maxLength:"256" doc:"Hosts that are this user's only, by his subject." example:"alice"`
 	Issuer string `query:"issuer" maxLength:"1024" doc:"The issuer of that user; empty: the one that the server trusts." example:"https://idp.example"`
-	After  string `query:"after" maxLength:"64" doc:"Only names after this one: the next page." example:"pc-17"`
+	After  string `query:"after" maxLength:"64" doc:"The id of a host: only those behind it, which is the next page." example:"3f0c9a7be2d14f5580a6c1e9d2b74f03"`
 	Limit  int    `query:"limit" minimum:"0" maximum:"1000" doc:"Most hosts on the page; 1000 by default." example:"100"`
 }
 
@@ -61,7 +61,7 @@ func (a *operators) hosts() {
 				page.Hosts = append(page.Hosts, hostOf(&found[i]))
 			}
 			if n := len(found); n > 0 && n == pageSize(in.Limit) {
-				page.Next = found[n-1].Name
+				page.Next = found[n-1].ID
 			}
 			return body(page), nil
 		})

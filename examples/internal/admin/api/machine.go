@@ -80,7 +80,7 @@ type NewToken struct {
 // Hosts is one page of hosts.
 type Hosts struct {
 	Hosts []Host `json:"hosts" nullable:"false" doc:"The hosts, by name, those revoked too."`
-	Next  string `json:"next,omitempty" doc:"There may be more: ask again with this as after." example:"pc-17"`
+	Next  string `json:"next,omitempty" doc:"There may be more: ask again with this as after." example:"3f0c9a7be2d14f5580a6c1e9d2b74f03"`
 }
 
 // Gateways is a list of gateways.
