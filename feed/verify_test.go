@@ -281,6 +281,26 @@ func TestEveryByteThatIsSignedCounts(t *testing.T) {
 	}
 }
 
+func BenchmarkSign(b *testing.B) {
+	_, s := newTestSigner(b)
+	f := signedFile(b, s)
+	for b.Loop() {
+		if err := f.Sign(s, signedAt); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	a, s := newTestSigner(b)
+	f := signedFile(b, s)
+	for b.Loop() {
+		if _, err := f.Verify(a.options()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // Whatever is done to a signed file: when it verifies, it has the settings that
 // were signed.
 func FuzzVerifyRDP(f *testing.F) {

@@ -73,12 +73,17 @@ func (c *command) call(p *program.Program, args []string) error {
 	switch err := f.Parse(args); {
 	case err == flag.ErrHelp:
 		f.PrintDefaults()
-		p.Text(fmt.Sprintf("rdpfile %s [FLAG …] FILE …: %s.\n%s", c.name, c.does, said.String()))
+		p.Explain(fmt.Sprintf("rdpfile %s [FLAG …] FILE …: %s.\n%s", c.name, c.does, said.String()))
 		return nil
 	case err != nil:
 		return program.UsageError(fmt.Sprintf("%s: %v", c.name, err))
 	case f.NArg() == 0:
 		return program.UsageError(c.name + ": a file is missing; its flags come first")
+	}
+	for _, file := range f.Args() {
+		if strings.HasPrefix(file, "-") {
+			return program.UsageError(fmt.Sprintf("%s: %q stands behind a file, and flags come first; a file of that name is ./%s", c.name, file, file))
+		}
 	}
 	return do(p, f.Args())
 }

@@ -27,7 +27,7 @@ func setPrint(f *flag.FlagSet) func(*program.Program, []string) error {
 			if !*whole {
 				hide(settings)
 			}
-			print(p, file, settings, scopeOf(f), *text)
+			show(p, file, settings, scopeOf(f), *text)
 			return nil
 		})
 	}
@@ -42,7 +42,7 @@ func hide(settings []feed.Setting) {
 	}
 }
 
-func print(p *program.Program, file string, settings []feed.Setting, scope []string, text bool) {
+func show(p *program.Program, file string, settings []feed.Setting, scope []string, text bool) {
 	claimed := func(s feed.Setting) bool { return slices.Contains(scope, strings.ToLower(s.Name)) }
 	if text {
 		var b strings.Builder
