@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,6 +135,7 @@ func (p *SeedPool) LingerFor() time.Duration {
 func (r *SeedResource) Resource(p *SeedPool) reachback.Resource {
 	return reachback.Resource{
 		ID: r.ID, Title: cmp.Or(r.Title, r.ID), Kind: cmp.Or(r.Kind, reachback.KindDesktop), Pool: r.Pool,
-		Program: r.Program, Icon: r.Icon, Folder: cmp.Or(r.Folder, "/"), RDP: maps.Clone(p.RDP),
+		Program: r.Program, Icon: r.Icon, Folder: cmp.Or(r.Folder, "/"),
+		Extensions: slices.Clone(r.Extensions), RDP: maps.Clone(p.RDP),
 	}
 }

@@ -15,6 +15,9 @@ import (
 // MaxSeed bounds a seed file.
 const MaxSeed = 4 << 20
 
+// maxExtensions is as many as a feed shows of one resource.
+const maxExtensions = 16
+
 // A Seed is what an operator sets up: pools, resources and who may use them.
 type Seed struct {
 	Tenant    string         `json:"-"`         // whose setup this is
@@ -70,7 +73,7 @@ func (p *SeedPool) clone() SeedPool {
 
 func (r *SeedResource) clone() SeedResource {
 	c := *r
-	c.Assign = slices.Clone(r.Assign)
+	c.Extensions, c.Assign = slices.Clone(r.Extensions), slices.Clone(r.Assign)
 	return c
 }
 
@@ -105,8 +108,11 @@ type SeedResource struct {
 	Pool    string         `json:"pool"`
 	Program string         `json:"program"`
 	Icon    string         `json:"icon"`
-	Folder  string         `json:"folder"`
-	Assign  []string       `json:"assign"` // "user:SUBJECT" or "group:NAME"
+	Folder  string         `json:"folder"` // "/" or "/name"; there are none in others
+	// Extensions are those of the files that clients may open with the resource,
+	// such as ".txt"; at most 16.
+	Extensions []string `json:"extensions"`
+	Assign     []string `json:"assign"` // "user:SUBJECT" or "group:NAME"
 }
 
 // ParseSeed reads a seed file. Unknown and duplicate keys are refused, and so is
@@ -127,9 +133,10 @@ func ParseSeed(data []byte) (*Seed, error) {
 }
 
 var (
-	idPattern       = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
-	propertyPattern = regexp.MustCompile(`^[a-z0-9 _-]{1,64}$`)
-	valuePattern    = regexp.MustCompile(`^(i:-?[0-9]{1,10}|s:.*|b:([0-9a-fA-F]{2})*)$`)
+	idPattern        = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	propertyPattern  = regexp.MustCompile(`^[a-z0-9 _-]{1,64}$`)
+	extensionPattern = regexp.MustCompile(`^\.[a-z0-9_+~-]{1,31}$`)
+	valuePattern     = regexp.MustCompile(`^(i:-?[0-9]{1,10}|s:.*|b:([0-9a-fA-F]{2})*)$`)
 )
 
 // check returns where the first fault is, as "pools[0].dscp", and what it is.
@@ -233,8 +240,15 @@ func (r *SeedResource) check() (field, problem string) {
 		return ".program", "must be at most 512 characters without control characters"
 	case !plain(r.Icon, 0, 256):
 		return ".icon", "must be at most 256 characters without control characters"
-	case !plain(r.Folder, 0, 256) || r.Folder != "" && !strings.HasPrefix(r.Folder, "/"):
-		return ".folder", `must begin with "/"`
+	case !plain(r.Folder, 0, 256) || r.Folder != "" && strings.LastIndexByte(r.Folder, '/') != 0:
+		return ".folder", `must be "/" or "/NAME", since folders have no folders`
+	case len(r.Extensions) > maxExtensions:
+		return ".extensions", fmt.Sprintf("must be at most %d", maxExtensions)
+	}
+	for i, e := range r.Extensions {
+		if !extensionPattern.MatchString(e) || slices.Contains(r.Extensions[:i], e) {
+			return fmt.Sprintf(".extensions[%d]", i), `must be a dot and up to 31 of a-z, 0-9, "-", "_", "+" and "~", and stand once`
+		}
 	}
 	for i, a := range r.Assign {
 		if CheckAssignment(a) != nil {
@@ -249,7 +263,7 @@ func (r *SeedResource) check() (field, problem string) {
 func plain(s string, least, most int) bool {
 	n := 0
 	for _, r := range s {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfffd {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0xfffd && r <= 0xffff {
 			return false
 		}
 		n++

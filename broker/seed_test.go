@@ -57,7 +57,7 @@ func TestParseSeedNamesTheLineOfEveryFault(t *testing.T) {
 "resources": [
  {"id": "r", "title": "T", "pool": "p",
   "kind": "desktop",
-  "folder": "/f",
+  "folder": "/f", "extensions": [".txt", ".fin"],
   "assign": ["user:alice"]}
 ]}`, "\n")
 	_, err := ParseSeed([]byte(strings.Join(lines, "\n")))
@@ -99,7 +99,13 @@ func TestParseSeedNamesTheLineOfEveryFault(t *testing.T) {
 		{12, `"pool": "p"`, `"pool": "q"`, `no pool "q"`},
 		{12, `"T"`, `"T\u2028"`, "control"},
 		{13, `"desktop"`, `"table"`, "remoteapp"},
-		{14, `"/f"`, `"f"`, `begin with`},
+		{12, `"T"`, `"T\uffff"`, "control"},
+		{14, `"/f"`, `"f"`, `"/NAME"`},
+		{14, `"/f"`, `"/f/g"`, "no folders"},
+		{14, `".txt"`, `"txt"`, "a dot"},
+		{14, `".txt"`, `".fin"`, "once"},
+		{14, `".txt"`, `"` + "./x" + `"`, "a dot"},
+		{14, `[".txt"`, `[` + strings.Repeat(`".txt",`, 20) + `".txt"`, "at most 16"},
 		{15, `user:alice`, `alice`, "group:NAME"},
 		{15, `user:alice`, `user:`, "group:NAME"},
 		{16, `]}`, `]} x`, "follows the end"},

@@ -26,7 +26,7 @@ func wholeSeed() *broker.Seed {
 			{Name: "own", Kind: broker.PoolPersonal, Balance: broker.BreadthFirst},
 		},
 		Resources: []broker.SeedResource{
-			{ID: "app", Title: "App", Kind: reachback.KindRemoteApp, Pool: "desktops", Program: "||app", Icon: "app.png", Folder: "/tools", Assign: []string{"group:staff"}},
+			{ID: "app", Title: "App", Kind: reachback.KindRemoteApp, Pool: "desktops", Program: "||app", Icon: "app.png", Folder: "/tools", Extensions: []string{".txt"}, Assign: []string{"group:staff"}},
 			{ID: "desktop", Title: "Desktop", Kind: reachback.KindDesktop, Pool: "desktops", Folder: "/", Assign: []string{"group:staff", "user:eve"}},
 			{ID: "mine", Title: "A place of my own", Kind: reachback.KindDesktop, Pool: "own", Folder: "/", Assign: []string{"user:u1"}},
 		},
@@ -156,7 +156,7 @@ var catalogueCases = []testCase{
 		r.UpdatedAt = time.Time{}
 		require.Equal(p.t, reachback.Resource{
 			ID: "app", Title: "App", Kind: reachback.KindRemoteApp, Pool: "desktops", Program: "||app", Icon: "app.png", Folder: "/tools",
-			RDP: map[string]string{"audiomode": "i:0", "drivestoredirect": "s:"},
+			Extensions: []string{".txt"}, RDP: map[string]string{"audiomode": "i:0", "drivestoredirect": "s:"},
 		}, r)
 	}},
 	{"what a resource leaves out is filled in for its users", func(p *place) {

@@ -113,12 +113,12 @@ func (a *operators) resources() {
 
 func resourceOf(r *broker.SeedResource) api.Resource {
 	return api.Resource{
-		ID: r.ID, Title: r.Title, Kind: string(r.Kind), Pool: r.Pool, Program: r.Program, Icon: r.Icon, Folder: r.Folder, Assign: r.Assign,
+		ID: r.ID, Title: r.Title, Kind: string(r.Kind), Pool: r.Pool, Program: r.Program, Icon: r.Icon, Folder: r.Folder, Extensions: r.Extensions, Assign: r.Assign,
 	}
 }
 
 func seedResource(r *api.Resource) *broker.SeedResource {
 	return &broker.SeedResource{
-		ID: r.ID, Title: r.Title, Kind: reachback.Kind(r.Kind), Pool: r.Pool, Program: r.Program, Icon: r.Icon, Folder: r.Folder, Assign: r.Assign,
+		ID: r.ID, Title: r.Title, Kind: reachback.Kind(r.Kind), Pool: r.Pool, Program: r.Program, Icon: r.Icon, Folder: r.Folder, Extensions: r.Extensions, Assign: r.Assign,
 	}
 }

@@ -23,14 +23,15 @@ type Policy struct {
 
 // A Resource is an entry of the workspace, written as in a seed file.
 type Resource struct {
-	ID      string   `json:"id,omitempty" doc:"The resource's name in addresses, unique in its tenant. May be left out where the address has it." pattern:"^[a-z0-9-]{1,63}$" example:"desktop"`
-	Title   string   `json:"title,omitempty" doc:"What users see; empty: the id." maxLength:"256" example:"Desktop"`
-	Kind    string   `json:"kind,omitempty" doc:"desktop (the default): a whole desktop. remoteapp: one program of it." enum:"desktop,remoteapp" example:"desktop"`
-	Pool    string   `json:"pool" doc:"The host pool that serves it." example:"desktops"`
-	Program string   `json:"program,omitempty" doc:"Of a remoteapp: ||ALIAS, or a path on the host." maxLength:"512" example:"||notepad"`
-	Icon    string   `json:"icon,omitempty" doc:"The hash of a picture, as the icons operation returns it." maxLength:"256" example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
-	Folder  string   `json:"folder,omitempty" doc:"Where users find it; it begins with a slash." maxLength:"256" example:"/Office"`
-	Assign  []string `json:"assign,omitempty" nullable:"false" doc:"Who may use it: user:SUBJECT or group:NAME." example:"[\"user:alice\",\"group:staff\"]"`
+	ID         string   `json:"id,omitempty" doc:"The resource's name in addresses, unique in its tenant. May be left out where the address has it." pattern:"^[a-z0-9-]{1,63}$" example:"desktop"`
+	Title      string   `json:"title,omitempty" doc:"What users see; empty: the id." maxLength:"256" example:"Desktop"`
+	Kind       string   `json:"kind,omitempty" doc:"desktop (the default): a whole desktop. remoteapp: one program of it." enum:"desktop,remoteapp" example:"desktop"`
+	Pool       string   `json:"pool" doc:"The host pool that serves it." example:"desktops"`
+	Program    string   `json:"program,omitempty" doc:"Of a remoteapp: ||ALIAS, or a path on the host." maxLength:"512" example:"||notepad"`
+	Icon       string   `json:"icon,omitempty" doc:"The hash of a picture, as the icons operation returns it." maxLength:"256" example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
+	Folder     string   `json:"folder,omitempty" doc:"Where users find it: / or /NAME." maxLength:"256" example:"/Office"`
+	Extensions []string `json:"extensions,omitempty" nullable:"false" doc:"Extensions of the files that clients may open with it." maxItems:"16" example:"[\".txt\"]"`
+	Assign     []string `json:"assign,omitempty" nullable:"false" doc:"Who may use it: user:SUBJECT or group:NAME." example:"[\"user:alice\",\"group:staff\"]"`
 }
 
 // An Assignment is one user or group that may use a resource.
