@@ -170,7 +170,7 @@ func TestGatewayKilled_SessionsEndAndItComesBack(t *testing.T) {
 	for _, p := range []*process{client, host} {
 		require.Equal(t, "path_lost", p.await("end", deathNoticed).str("code"))
 	}
-	a.fails(client, addr, "no_gateway")
+	a.fails(client, addr, "gateway_unreachable", "no_gateway") // by when the broker notices
 
 	a.gateway = a.startGateway("gateway", a.gwURL)
 	a.gateway.await("ready", patience)

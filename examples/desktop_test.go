@@ -85,6 +85,10 @@ func TestDesktop_BrokerKilledWhileTyping(t *testing.T) {
 	d.awaitLine(t, "the quick brown fox jumps over the lazy dog without a broker")
 
 	in.startServer(in.args...)
+	eventually(t, "host and gateway are back", func() bool { // an RDP client tries only once
+		log := in.server.log()
+		return strings.Contains(log, "host connected") && strings.Contains(log, "gateway connected")
+	})
 	v.typeKeys("and with one again")
 	v.enter()
 	d.awaitLine(t, "and with one again")
