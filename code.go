@@ -29,6 +29,7 @@ const (
 	CodeTokenReplayed    Code = "token_replayed"
 	CodeTokenStale       Code = "token_stale"
 	CodeWrongAudience    Code = "wrong_audience"
+	CodeSignInFailed     Code = "sign_in_failed"
 	CodeRawNotAllowed    Code = "raw_not_allowed"
 
 	// Resources and placement.
@@ -121,6 +122,7 @@ var codes = map[Code]struct {
 	CodeTokenReplayed:         {http.StatusForbidden, "the connection token was already used"},
 	CodeTokenStale:            {http.StatusUnauthorized, "the connection token was issued before the broker last started"},
 	CodeWrongAudience:         {http.StatusUnauthorized, "the token is meant for another service"},
+	CodeSignInFailed:          {http.StatusForbidden, "the sign-in was not completed"},
 	CodeRawNotAllowed:         {http.StatusForbidden, "the host pool does not admit raw calls"},
 	CodeResourceNotFound:      {http.StatusNotFound, "no such resource is assigned to this user"},
 	CodeNotAssigned:           {http.StatusForbidden, "the resource is no longer assigned to this user"},

@@ -47,6 +47,8 @@ type Handler struct {
 	// Classic admits clients that know neither bearer tokens nor OpenID Connect.
 	// Nil: none.
 	Classic *ClassicSignIn
+	// Browser signs users in for the page, at the path /. Nil: there is no page.
+	Browser *BrowserSignIn
 	// Signer returns who signs the .rdp files now. It is called for every request, so
 	// that the certificate can be renewed. Nil: they are not signed.
 	Signer func() *Signer
@@ -54,13 +56,14 @@ type Handler struct {
 
 	refusals limit.Failures // by address: of a flood no more is recorded
 
-	once    sync.Once // guards the making of what follows
-	base    *url.URL  // of URL
-	err     error     // why the handler cannot serve
-	tags    recent[contentKey, string]
-	icons   recent[string, *iconSet]
-	signed  recent[contentKey, []byte] // files, by what they are without their signature
-	drawing chan struct{}              // holds an element while a picture is made
+	once     sync.Once // guards the making of what follows
+	base     *url.URL  // of URL
+	err      error     // why the handler cannot serve
+	browsers *browsers // nil without Browser
+	tags     recent[contentKey, string]
+	icons    recent[string, *iconSet]
+	signed   recent[contentKey, []byte] // files, by what they are without their signature
+	drawing  chan struct{}              // holds an element while a picture is made
 }
 
 // start reads the fields.
@@ -77,10 +80,14 @@ func (h *Handler) start() {
 	if h.Classic != nil {
 		h.err = h.Classic.check()
 	}
+	if h.Browser != nil && h.err == nil {
+		h.browsers, h.err = h.Browser.open(h.base)
+	}
 }
 
 // ServeHTTP serves /feed and what is below it, the paths at which clients of others look
-// for a feed, and of /reachback/v1/ connect, keys and signin.
+// for a feed, of /reachback/v1/ connect, keys and signin, and the page at / with what
+// belongs to it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// net/http takes the deadline back when this request has its answer.
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
@@ -133,6 +140,8 @@ func (x *exchange) serve() error {
 		return x.file(id)
 	case isIcon:
 		return x.icon(icon)
+	case x.browsers != nil:
+		return x.servePage()
 	}
 	return reachback.Refuse(reachback.CodeNotFound)
 }
@@ -156,7 +165,10 @@ func (x *exchange) sameOrigin() error {
 func (x *exchange) authenticate() error {
 	user, err := x.classicUser()
 	if user == nil && err == nil {
-		user, err = x.Source.Authenticate(x.r)
+		var r *http.Request
+		if r, err = x.browserRequest(); err == nil {
+			user, err = x.Source.Authenticate(r)
+		}
 	}
 	if err != nil {
 		return notGone(err)
@@ -311,6 +323,10 @@ func (x *exchange) refuse(err error) {
 		level = slog.LevelDebug
 	}
 	x.log(level, "request refused", "method", x.r.Method, "path", printable.Clip(x.r.URL.Path), "code", e.Code, "err", err)
+	if x.wantsPage() {
+		x.refusePage(&e)
+		return
+	}
 	carrier.Refuse(x.w, &e, "")
 }
 
