@@ -1,7 +1,6 @@
 package sqldirectory
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,8 +18,8 @@ import (
 	"github.com/reachback/reachback/internal/peertest"
 )
 
-// The installation of the benchmarks: each user has ten resources, two of them his own
-// and the others by his groups.
+// The installation of the benchmarks: each user has ten resources of his own, and
+// sixteen by his groups.
 const (
 	benchHosts       = 10_000
 	benchPools       = 20
@@ -29,6 +28,14 @@ const (
 	benchResources   = 2_000
 	benchAtOnce      = 64
 )
+
+// benchPart is by how much the installation is smaller: with -short it is.
+func benchPart() int {
+	if testing.Short() {
+		return 20
+	}
+	return 1
+}
 
 func benchUser(n int) *reachback.User {
 	u := &reachback.User{Issuer: "https://idp.example", Subject: fmt.Sprintf("user%06d", n)}
@@ -40,10 +47,9 @@ func benchUser(n int) *reachback.User {
 
 func benchPool(n int) string { return fmt.Sprintf("pool%02d", n%benchPools) }
 
-// fill sets the installation up, by a few statements of its own: through the methods
-// it would take as long as to enrol ten thousand hosts does.
-func fill(t testing.TB, d *Directory) {
-	ctx := t.Context()
+// fill sets the installation up, or a part of it, by a few statements of its own: through
+// the methods it would take as long as to enrol ten thousand hosts does.
+func fill(t testing.TB, d *Directory, part int) {
 	s := &broker.Seed{}
 	for n := range benchPools {
 		s.Pools = append(s.Pools, broker.SeedPool{Name: benchPool(n), MaxSessions: 100})
@@ -53,40 +59,45 @@ func fill(t testing.TB, d *Directory) {
 			ID: fmt.Sprintf("resource%04d", n), Pool: benchPool(n), Assign: []string{fmt.Sprintf("group:group%04d", n%1000)},
 		})
 	}
-	require.NoError(t, d.Apply(ctx, s))
-	const rows = 50_000
-	insert := func(table, columns string, total int, row func(n int) string) {
-		for from := 0; from < total; from += rows {
-			require.NoError(t, d.within(ctx, time.Minute, func(ctx context.Context) error {
-				return d.db.write(ctx, "", func(t *tx) error {
-					for at := from; at < min(from+rows, total); at += 500 {
-						var values []string
-						for n := at; n < min(at+500, total); n++ {
-							values = append(values, row(n))
-						}
-						t.exec("INSERT INTO " + table + " (" + columns + ") VALUES " + strings.Join(values, ","))
-					}
-					return nil
-				})
-			}))
-		}
-	}
+	require.NoError(t, d.Apply(t.Context(), s))
 	blob := `X'%064x'`
 	if d.shared {
 		blob = `'\x%064x'`
 	}
-	insert("hosts", `id, tenant, name, pool, key, assigned_to, approved, drain, revoked, revision, enrolled_at,
-		up, node, lapsed, epoch, absent_since, draining, replaced, duplicate_until, fit, health, user_sessions`, benchHosts, func(n int) string {
-		return fmt.Sprintf(`('host%05d', '', 'host%05d', '%s', `+blob+`, '', TRUE, FALSE, FALSE, 0, 1, TRUE, '%s', FALSE, 1, 0, FALSE, '', 0, TRUE, '', 0)`,
+	insert(t, d, "hosts", `id, tenant, name, pool, key, assigned_to, approved, drain, revoked, revision, enrolled_at,
+		up, node, lapsed, epoch, absent_since, draining, replaced, duplicate_until, fit, health, user_sessions, rank`, benchHosts/part, func(n int) string {
+		return fmt.Sprintf(`('host%05d', '', 'host%05d', '%s', `+blob+`, '', TRUE, FALSE, FALSE, 0, 1, TRUE, '%s', FALSE, 1, 0, FALSE, '', 0, TRUE, '', 0, 0)`,
 			n, n, benchPool(n), n, d.node.id)
 	})
-	insert("assignments", "tenant, assignee, resource, place", benchAssignments-benchResources, func(n int) string {
-		user, nth := n%benchUsers, n/benchUsers
+	insert(t, d, "assignments", "tenant, assignee, resource, place", benchAssignments/part, func(n int) string {
+		user, nth := n%(benchUsers/part), n/(benchUsers/part)
 		return fmt.Sprintf(`('', 'user:user%06d', 'resource%04d', %d)`, user, (user*7+nth*11)%benchResources, n)
 	})
-	require.NoError(t, d.within(ctx, time.Minute, func(ctx context.Context) error {
-		return d.db.write(ctx, "", func(t *tx) error { t.exec("ANALYZE"); return nil })
-	}))
+}
+
+// insert fills a table with what row says, the values of one in parentheses.
+func insert(t testing.TB, d *Directory, table, columns string, rows int, row func(n int) string) {
+	const atOnce, inOne = 50_000, 500 // in a transaction, and in a statement
+	for from := 0; from < rows; from += atOnce {
+		require.NoError(t, d.writeAll(t.Context(), func(t *tx) error {
+			for at := from; at < min(from+atOnce, rows); at += inOne {
+				var values []string
+				for n := at; n < min(at+inOne, rows); n++ {
+					values = append(values, row(n))
+				}
+				t.exec("INSERT INTO " + table + " (" + columns + ") VALUES " + strings.Join(values, ","))
+			}
+			return nil
+		}))
+	}
+}
+
+// analyze has PostgreSQL look at what it holds, as it does by itself a minute after a
+// table has grown. SQLite never does.
+func analyze(t testing.TB, d *Directory) {
+	if d.shared {
+		require.NoError(t, d.writeAll(t.Context(), func(t *tx) error { t.exec("ANALYZE"); return nil }))
+	}
 }
 
 // benchKinds have a database that waits for the disk, and one that does not.
@@ -111,26 +122,13 @@ func BenchmarkOrchestrations(b *testing.B) {
 	for _, k := range benchKinds {
 		b.Run(k.name, func(b *testing.B) {
 			d := k.open(b)
-			fill(b, d)
+			fill(b, d, benchPart())
+			orchestrations(b, d, 0, 2000)
+			analyze(b, d)
 			syncs := fsyncs(b)
-			took := make([][]time.Duration, benchAtOnce)
-			var next atomic.Int64
 			b.ResetTimer()
-			var wg sync.WaitGroup
-			for w := range benchAtOnce {
-				wg.Go(func() {
-					for {
-						n := int(next.Add(1))
-						if n > b.N {
-							return
-						}
-						took[w] = append(took[w], orchestrate(b, d, n))
-					}
-				})
-			}
-			wg.Wait()
+			all := orchestrations(b, d, 2000, b.N)
 			b.StopTimer()
-			all := slices.Sorted(slices.Values(slices.Concat(took...)))
 			b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "calls/s")
 			b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "p50-ms")
 			b.ReportMetric(float64(all[len(all)*99/100].Microseconds())/1000, "p99-ms")
@@ -138,6 +136,27 @@ func BenchmarkOrchestrations(b *testing.B) {
 			b.ReportMetric(float64(d.Stats().Retries)/float64(b.N), "retries/op")
 		})
 	}
+}
+
+// orchestrations are n calls from one on, benchAtOnce at a time. It returns how long
+// their reservations took, sorted.
+func orchestrations(b *testing.B, d *Directory, from, n int) []time.Duration {
+	took := make([][]time.Duration, benchAtOnce)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for w := range benchAtOnce {
+		wg.Go(func() {
+			for {
+				at := int(next.Add(1))
+				if at > n {
+					return
+				}
+				took[w] = append(took[w], orchestrate(b, d, from+at))
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Sorted(slices.Values(slices.Concat(took...)))
 }
 
 // orchestrate is a call: reserved, joined and left. One in ten is not taken by its
@@ -149,7 +168,7 @@ func orchestrate(b *testing.B, d *Directory, n int) time.Duration {
 		b.Error(err)
 		return 0
 	}
-	user := (n * 7919) % benchUsers
+	user := (n * 7919) % (benchUsers / benchPart())
 	r := &broker.Reservation{
 		User: *benchUser(user), Resource: fmt.Sprintf("resource%04d", (user*7)%benchResources), Token: token,
 		Expires: time.Now().Add(10 * time.Minute), Call: token, CorrelationID: token,
@@ -177,12 +196,13 @@ func BenchmarkResources(b *testing.B) {
 	for _, k := range benchKinds[:2] {
 		b.Run(k.name, func(b *testing.B) {
 			d := k.open(b)
-			fill(b, d)
+			fill(b, d, benchPart())
+			analyze(b, d)
 			var took []time.Duration
 			n, found := 0, 0
 			for b.Loop() {
 				began := time.Now()
-				rs, err := d.Resources(b.Context(), benchUser((n*7919)%benchUsers))
+				rs, err := d.Resources(b.Context(), benchUser((n*7919)%(benchUsers/benchPart())))
 				took = append(took, time.Since(began))
 				if err != nil {
 					b.Fatal(err)

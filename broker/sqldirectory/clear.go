@@ -96,22 +96,32 @@ func (d *Directory) clearHost(ctx context.Context, host string) error {
 // forget deletes rows whose time is over, some at a time.
 func (d *Directory) forget(ctx context.Context) error {
 	for _, s := range []struct {
-		table, id, condition string
-		past                 time.Duration
+		table, id, due, condition string
+		past                      time.Duration
 	}{
-		{"sessions", "id", "state >= 2 AND due <= $1", 0},
-		{"spent", "token", "due <= $1", 0},
-		{"kills", "revision", "due > 0 AND due <= $1", 0},
-		{"registrations", "id", "expires < $1", broker.KeepExpired},
-		{"records", "id", "time < $1", d.recordsFor()},
+		{"sessions", "id", "due", "state >= 2 AND due <= $1", 0},
+		{"spent", "token", "due", "due <= $1", 0},
+		{"kills", "revision", "due", "due > 0 AND due <= $1", 0},
+		{"registrations", "id", "expires", "expires <= $1", broker.KeepExpired},
+		{"records", "id", "time", "time <= $1", d.recordsFor()},
 	} {
-		sql := fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT %[4]d) RETURNING 1", s.table, s.id, s.condition, deleteBatch)
-		for more := true; more && ctx.Err() == nil; {
-			err := d.write(ctx, "", func(t *tx) error {
-				deleted := 0
-				err := t.query(func(row) error { deleted++; return nil }, sql, t.now-s.past.Microseconds())
-				more = deleted == deleteBatch
+		find := fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", s.id, s.table, s.condition, s.due, deleteBatch)
+		for more := true; more; {
+			var ids []any
+			err := d.read(ctx, func(t *tx) (err error) {
+				ids, err = list(t, func(r row) (id any, err error) { return id, r.Scan(&id) }, find, t.now-s.past.Microseconds())
 				return err
+			})
+			if err != nil {
+				return err
+			}
+			if more = len(ids) == deleteBatch; len(ids) == 0 {
+				continue
+			}
+			err = d.write(ctx, "", func(t *tx) error {
+				params, args := in([]any{t.now - s.past.Microseconds()}, ids)
+				t.exec(fmt.Sprintf("DELETE FROM %s WHERE %s IN (%s) AND %s", s.table, s.id, params, s.condition), args...)
+				return nil
 			})
 			if err != nil {
 				return err

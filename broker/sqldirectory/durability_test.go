@@ -127,10 +127,15 @@ func enrol(t testing.TB, d *Directory, pool string) string {
 // reserve has alice placed.
 func reserve(t testing.TB, d *Directory, resource string) *broker.Session {
 	t.Helper()
+	return reserveFor(t, d, alice(), resource)
+}
+
+func reserveFor(t testing.TB, d *Directory, u *reachback.User, resource string) *broker.Session {
+	t.Helper()
 	token, err := d.NewTokenID(t.Context())
 	require.NoError(t, err)
 	s, err := d.Reserve(t.Context(), &broker.Reservation{
-		User: *alice(), Resource: resource, Token: token, Expires: time.Now().Add(10 * time.Minute), Call: token,
+		User: *u, Resource: resource, Token: token, Expires: time.Now().Add(10 * time.Minute), Call: token,
 	})
 	require.NoError(t, err)
 	return s

@@ -181,8 +181,8 @@ func (d *Directory) enrol(t *tx, e *broker.EnrolRequest) (*broker.Enrolled, erro
 	}
 	if known == nil {
 		t.exec(`INSERT INTO hosts (id, tenant, name, pool, key, assigned_to, approved, drain, revoked, revision, enrolled_at,
-				up, node, lapsed, epoch, absent_since, draining, replaced, duplicate_until, fit, health, user_sessions)
-			VALUES ($1, $2, $3, $4, $5, '', $6, FALSE, FALSE, 0, $7, FALSE, '', FALSE, 0, 0, FALSE, '', 0, TRUE, '', 0)`,
+				up, node, lapsed, epoch, absent_since, draining, replaced, duplicate_until, fit, health, user_sessions, rank)
+			VALUES ($1, $2, $3, $4, $5, '', $6, FALSE, FALSE, 0, $7, FALSE, '', FALSE, 0, 0, FALSE, '', 0, TRUE, '', 0, 0)`,
 			h.ID, h.Tenant, h.Name, h.Pool, h.Key[:], h.Approved, micros(h.EnrolledAt))
 	} else {
 		t.exec("UPDATE hosts SET key = $2, name = $3 WHERE id = $1", h.ID, h.Key[:], h.Name)

@@ -137,9 +137,9 @@ func (d *Directory) AssignHost(ctx context.Context, host, user string) error {
 			return reachback.Refuse(reachback.CodeInUse)
 		}
 		if had != nil {
-			t.exec("UPDATE hosts SET assigned_to = '' WHERE id = $1", had.ID)
+			t.exec("UPDATE hosts SET assigned_to = '', rank = 0 WHERE id = $1", had.ID)
 		}
-		t.exec("UPDATE hosts SET assigned_to = $2 WHERE id = $1", host, his)
+		t.exec("UPDATE hosts SET assigned_to = $2, rank = CASE WHEN $2 = '' THEN 0 ELSE 1 END WHERE id = $1", host, his)
 		return nil
 	})
 }

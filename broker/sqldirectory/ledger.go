@@ -12,7 +12,7 @@ import (
 type ledger struct {
 	t        *tx
 	host     *hostRow
-	linger   int64 // of the host's pool
+	pool     ledgerPool
 	desktops map[string]*desktop
 	sessions map[string]*session
 	keep     []keeping
@@ -28,6 +28,12 @@ type desktop struct {
 
 	was, is bool // in the table
 	changed bool
+}
+
+// A ledgerPool is what matters of a host's pool.
+type ledgerPool struct {
+	linger          int64
+	depth, personal bool
 }
 
 // A keeping has a session that is over forgotten in due time, which is not in hand.
@@ -47,8 +53,11 @@ func (d *Directory) newLedger(t *tx, h *hostRow) *ledger {
 	if h == nil {
 		return nil
 	}
-	l := &ledger{t: t, host: h, linger: broker.DefaultLinger.Microseconds(), desktops: make(map[string]*desktop), sessions: make(map[string]*session)}
-	t.later(func(r row) error { return r.Scan(&l.linger) }, "SELECT linger FROM pools WHERE tenant = $1 AND name = $2", h.Tenant, h.Pool)
+	l := &ledger{t: t, host: h, desktops: make(map[string]*desktop), sessions: make(map[string]*session)}
+	l.pool.linger = broker.DefaultLinger.Microseconds()
+	t.later(func(r row) error {
+		return r.Scan(&l.pool.linger, &l.pool.depth, &l.pool.personal)
+	}, "SELECT linger, depth, personal FROM pools WHERE tenant = $1 AND name = $2", h.Tenant, h.Pool)
 	return l
 }
 
@@ -139,7 +148,8 @@ func (l *ledger) store() {
 		}
 	}
 	if count != 0 {
-		l.t.exec("UPDATE hosts SET user_sessions = user_sessions + $1 WHERE id = $2", count, l.host.ID)
+		l.host.userSessions += count
+		l.t.exec("UPDATE hosts SET user_sessions = $2, rank = $3 WHERE id = $1", l.host.ID, l.host.userSessions, l.rank())
 	}
 	for _, s := range l.sessions {
 		s.store(l.t)
@@ -148,4 +158,17 @@ func (l *ledger) store() {
 		l.t.exec(`UPDATE sessions SET due = $1 + CASE state WHEN 4 THEN CAST($2 AS BIGINT) WHEN 2 THEN $3 ELSE $4 END WHERE id = $5 AND state >= 2`,
 			k.now, broker.KeepKilled.Microseconds(), broker.KeepLost.Microseconds(), k.least.Microseconds(), k.session)
 	}
+}
+
+// rank is the host's place in the order in which its pool's hosts are taken.
+func (l *ledger) rank() int64 {
+	switch {
+	case l.pool.personal && l.host.AssignedTo != "":
+		return 1
+	case l.pool.personal:
+		return 0
+	case l.pool.depth:
+		return -l.host.userSessions
+	}
+	return l.host.userSessions
 }

@@ -87,7 +87,7 @@ func (l *ledger) stand(u *desktop, s *session, now int64) {
 // say when it is over.
 func (l *ledger) goOn(u *desktop, s *session, now int64) {
 	l.stand(u, s, now)
-	u.linger = now + l.linger
+	u.linger = now + l.pool.linger
 }
 
 // settle removes the user session when it counts no more.
@@ -172,7 +172,7 @@ func (l *ledger) reported(s *session, state string, now int64) (changed bool) {
 func (l *ledger) release(u *desktop, now int64) {
 	u.held, u.changed = false, true
 	if u.last != "" {
-		u.linger = now + l.linger
+		u.linger = now + l.pool.linger
 	}
 	l.settle(u, now)
 }

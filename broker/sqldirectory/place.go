@@ -2,7 +2,6 @@ package sqldirectory
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/reachback/reachback"
@@ -18,12 +17,8 @@ const (
 // place finds the host for the user and the resource, locks it, and has the user's
 // user session there in hand.
 func (p *placing) place() (*ledger, error) {
-	host, err := p.existing()
-	if err != nil {
-		return nil, err
-	}
-	if host != "" {
-		l, err := p.lock(host)
+	if p.host != "" {
+		l, err := p.lock(p.host)
 		if err == nil && l.desktops[p.person] == nil {
 			err = errAgain // it has just ended
 		}
@@ -67,18 +62,17 @@ func (p *placing) ledger(h *hostRow) (*ledger, error) {
 	return l, l.findPerson(p.person)
 }
 
-// existing returns the host of a user session that the user has in the pool, the last
-// used first; "" where there is none. Its limit does not matter, because it is counted
+// existing looks for the host of a user session that the user has in the pool, the last
+// used first. Its limit does not matter, because it is counted
 // already. One on a personal host that is not the user's any more is not looked at: by
 // now it may be another's.
-func (p *placing) existing() (string, error) {
-	excluded, args := in(p.args(p.person, p.r.User.Tenant, p.pool.name, p.pool.personal), p.r.Exclude)
-	var host string
-	_, err := p.t.get([]any{&host}, `SELECT d.host FROM desktops d JOIN hosts h ON h.id = d.host
-		WHERE d.person = $3 AND d.tenant = $4 AND d.pool = $5 AND (NOT $6 OR h.assigned_to = $3)
+func (p *placing) existing() {
+	excluded, args := in(p.args(p.person, p.r.User.Tenant, p.r.Resource), p.r.Exclude)
+	p.t.later(func(r row) error { return r.Scan(&p.host) }, `SELECT d.host FROM desktops d JOIN hosts h ON h.id = d.host
+		WHERE d.person = $3 AND d.tenant = $4 AND d.pool = (SELECT r.pool FROM resources r WHERE r.tenant = $4 AND r.id = $5)
+			AND (h.assigned_to = $3 OR NOT (SELECT q.personal FROM pools q WHERE q.tenant = d.tenant AND q.name = d.pool))
 			AND `+reachable+` AND h.id NOT IN (`+excluded+`)
 		ORDER BY d.used DESC, d.host LIMIT 1`, args...)
-	return host, err
 }
 
 // candidates is the condition of hosts that take new users of the pool, with its
@@ -91,43 +85,42 @@ func (p *placing) candidates() (condition string, args []any) {
 // personal returns the user's own host. Without one he gets the first that is
 // nobody's, durably: who has a host is never given another.
 func (p *placing) personal() (*ledger, error) {
-	const owner = "h.assigned_to = $%d"
-	h, err := p.first(owner, p.person, "h.name, h.id", "{lock h}")
+	h, err := p.first("h.assigned_to = $%d AND h.assigned_to <> ''", p.person, "h.rank, h.name, h.id", "{lock h}")
 	if err != nil {
 		return nil, err
 	}
 	if h != nil {
 		return p.ledger(h)
 	}
-	his, err := p.t.exists("SELECT 1 FROM hosts WHERE tenant = $1 AND pool = $2 AND assigned_to = $3", p.r.User.Tenant, p.pool.name, p.person)
+	his, err := p.t.exists("SELECT 1 FROM hosts WHERE tenant = $1 AND pool = $2 AND assigned_to = $3 AND assigned_to <> ''", p.r.User.Tenant, p.pool.name, p.person)
 	if err != nil {
 		return nil, err
 	}
 	if his {
 		return nil, reachback.Refuse(reachback.CodeNoHost) // it is away
 	}
-	if h, err = p.firstFree(owner, "", "h.name, h.id"); err != nil {
+	if h, err = p.firstFree("h.rank = $%d", 0); err != nil {
 		return nil, err
 	}
-	p.t.exec("UPDATE hosts SET assigned_to = $1 WHERE id = $2", p.person, h.ID)
+	h.AssignedTo = p.r.User.ID()
+	p.t.exec("UPDATE hosts SET assigned_to = $2, rank = 1 WHERE id = $1", h.ID, p.person)
 	return p.ledger(h)
 }
 
 // pooled returns the emptiest host, or the fullest one that has room.
 func (p *placing) pooled() (*ledger, error) {
-	const room = "h.user_sessions < $%d"
 	most := p.pool.maxSessions
 	if most == 0 {
-		most = math.MaxInt64
+		most = never
 	}
 	if !p.pool.depth {
-		h, err := p.firstFree(room, most, "h.user_sessions, h.name, h.id")
+		h, err := p.firstFree("h.rank < $%d", most)
 		if err != nil {
 			return nil, err
 		}
 		return p.ledger(h)
 	}
-	h, err := p.first(room, most, "h.user_sessions DESC, h.name, h.id", "{lock h}")
+	h, err := p.first("h.rank > $%d", -most, "h.rank, h.name, h.id", "{lock h}")
 	if err != nil {
 		return nil, err
 	}
@@ -140,8 +133,8 @@ func (p *placing) pooled() (*ledger, error) {
 // firstFree locks the first candidate that meets one more condition, passing over
 // those that somebody else is just taking. For one of them it waits only if there is
 // nothing else, and then in an order that all have who wait.
-func (p *placing) firstFree(condition string, value any, order string) (*hostRow, error) {
-	h, err := p.first(condition, value, order, "{skip h}")
+func (p *placing) firstFree(condition string, value int64) (*hostRow, error) {
+	h, err := p.first(condition, value, "h.rank, h.name, h.id", "{skip h}")
 	if h == nil && err == nil {
 		h, err = p.first(condition, value, "h.id", "{lock h}")
 	}

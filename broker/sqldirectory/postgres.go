@@ -30,11 +30,10 @@ const (
 type postgres struct {
 	pool     *pgxpool.Pool
 	counters *counters
-	// offset is by how much the clock is moved, in tests.
-	offset func() int64
+	clock    serverClock
 }
 
-func openPostgres(ctx context.Context, dsn string, offset func() int64, c *counters) (*postgres, error) {
+func openPostgres(ctx context.Context, dsn string, ahead func() int64, c *counters) (*postgres, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
 		return nil, errors.New("the data source is not a PostgreSQL URL") // err may hold the password
@@ -49,6 +48,8 @@ func openPostgres(ctx context.Context, dsn string, offset func() int64, c *count
 		// until the server notices.
 		"idle_in_transaction_session_timeout": "10s",
 		"statement_timeout":                   "60s",
+		// The statements here are meant for their indexes whatever the values.
+		"plan_cache_mode": "force_generic_plan",
 	} {
 		if _, set := cfg.ConnConfig.RuntimeParams[name]; !set {
 			cfg.ConnConfig.RuntimeParams[name] = value
@@ -64,7 +65,7 @@ func openPostgres(ctx context.Context, dsn string, offset func() int64, c *count
 		pool.Close()
 		return nil, err
 	}
-	return &postgres{pool: pool, counters: c, offset: offset}, nil
+	return &postgres{pool: pool, counters: c, clock: serverClock{ahead: ahead}}, nil
 }
 
 func (p *postgres) close() error {
@@ -88,11 +89,21 @@ func again(err error) bool {
 
 // write implements [database].
 func (p *postgres) write(ctx context.Context, person string, f func(t *tx) error) error {
+	err := p.try(ctx, "BEGIN", person, f)
+	if err == nil {
+		p.counters.commits.Add(1)
+	}
+	return err
+}
+
+// read implements [database].
+func (p *postgres) read(ctx context.Context, f func(t *tx) error) error {
+	return p.try(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "", f)
+}
+
+func (p *postgres) try(ctx context.Context, begin, person string, f func(t *tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := p.transact(ctx, "BEGIN", person, f)
-		if err == nil {
-			p.counters.commits.Add(1)
-		}
+		err := p.transact(ctx, begin, person, f)
 		if err == nil || attempt == maxAttempts || !again(err) || ctx.Err() != nil {
 			return err
 		}
@@ -105,15 +116,6 @@ func (p *postgres) write(ctx context.Context, person string, f func(t *tx) error
 	}
 }
 
-// read implements [database].
-func (p *postgres) read(ctx context.Context, f func(t *tx) error) error {
-	err := p.transact(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "", f)
-	if err != nil && pgconn.SafeToRetry(err) && ctx.Err() == nil {
-		err = p.transact(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "", f)
-	}
-	return err
-}
-
 func (p *postgres) transact(ctx context.Context, begin, person string, f func(t *tx) error) error {
 	conn, err := p.pool.Acquire(ctx)
 	if err != nil {
@@ -123,13 +125,12 @@ func (p *postgres) transact(ctx context.Context, begin, person string, f func(t 
 	c := &postgresTx{ctx: ctx, conn: conn.Conn()}
 	t := &tx{statements: c}
 	t.exec(begin)
+	if err = p.clock.read(t); err != nil {
+		return err
+	}
 	if person != "" {
 		t.exec("SELECT pg_advisory_xact_lock($1)", personLock(person))
 	}
-	if _, err := t.get([]any{&t.now}, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"); err != nil {
-		return err
-	}
-	t.now += p.offset()
 	if err = f(t); err == nil {
 		err = c.commit()
 	}

@@ -35,7 +35,7 @@ func (d *Directory) Attach(ctx context.Context, host string) (*broker.Attachment
 		t.exec(`UPDATE hosts SET up = TRUE, lapsed = FALSE, node = $2, epoch = $3, draining = FALSE, fit = TRUE, health = '',
 			replaced = $4, duplicate_until = $5 WHERE id = $1`, host, d.node.id, h.epoch, toJSON(h.replaced), h.duplicateUntil)
 		a = &broker.Attachment{Host: h.Host, Epoch: uint64(h.epoch), Duplicate: h.isDuplicate(t.now)}
-		a.Kills, err = t.kills("on_host = $2", host)
+		a.Kills, err = t.kills("on_host = $2 AND on_host <> ''", host)
 		return err
 	})
 	if err != nil {

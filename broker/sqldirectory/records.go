@@ -45,15 +45,15 @@ func (d *Directory) FindRecords(ctx context.Context, q *broker.RecordQuery) ([]b
 			w.add("time < $%d", micros(q.To))
 		}
 		w.equal("tenant", q.Tenant)
-		w.equal("subject", q.User)
-		w.equal("host", q.Host)
-		w.equal("session", q.Session)
-		w.equal("correlation", q.CorrelationID)
+		w.indexed("subject", q.User)
+		w.indexed("host", q.Host)
+		w.indexed("session", q.Session)
+		w.indexed("correlation", q.CorrelationID)
 		w.equal("step", string(q.Step))
 		if q.Code == "*" {
 			w.terms = append(w.terms, "code <> ''")
 		} else {
-			w.equal("code", string(q.Code))
+			w.indexed("code", string(q.Code))
 		}
 		if q.Before > 0 {
 			w.add("id < $%d", int64(q.Before))

@@ -61,6 +61,7 @@ type placing struct {
 
 	spent spending
 	pool  placingPool
+	host  string // where he has a user session; or empty
 }
 
 // A spending is a row of spent.
@@ -102,7 +103,8 @@ func (p *placing) run() (*session, error) {
 	return p.enter(h)
 }
 
-// look spends the token, and reads whether it was spent before, and the resource.
+// look spends the token, and reads whether it was spent before, where the user is, and
+// the resource.
 func (p *placing) look() error {
 	t, r := p.t, p.r
 	p.spent.old = true
@@ -112,6 +114,7 @@ func (p *placing) look() error {
 		return row.Scan(&p.spent.call)
 	}, `INSERT INTO spent (token, call, raw, address, since, due, session, killed) VALUES ($1, $2, $3, $4, $5, $6, '', FALSE)
 		ON CONFLICT (token) DO NOTHING RETURNING call`, r.Token, r.Call, r.Raw, r.Address.String(), t.now, due)
+	p.existing()
 	assignees, args := in([]any{r.User.Tenant, r.Resource}, assignees(&r.User))
 	err := t.query(func(row row) error {
 		p.pool.found = true
@@ -199,7 +202,9 @@ func (p *placing) enter(l *ledger) (*session, error) {
 	l.move(s, broker.SessionPending, now)
 	l.desktop(s).used = now
 	l.store()
-	p.t.exec("UPDATE spent SET session = $1 WHERE token = $2", s.id, p.r.Token)
+	if p.r.Raw { // another token never leads here again
+		p.t.exec("UPDATE spent SET session = $2 WHERE token = $1", p.r.Token, s.id)
+	}
 	return s, nil
 }
 

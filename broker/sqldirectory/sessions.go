@@ -100,7 +100,7 @@ func (d *Directory) Kill(ctx context.Context, id string, c reachback.Code) error
 			return nil
 		}
 		until := l.t.now + broker.KeepKilled.Microseconds()
-		l.t.exec("UPDATE spent SET killed = TRUE, due = $1 WHERE token = $2 AND session = $3", until, s.token, s.id)
+		l.t.exec("UPDATE spent SET killed = TRUE, due = $1 WHERE token = $2 AND (session = $3 OR NOT raw)", until, s.token, s.id)
 		_, err := l.t.addKill(&killRow{session: s.id, onHost: s.host, code: c, due: until})
 		return err
 	})
@@ -167,6 +167,13 @@ func (w *where) add(term string, arg any) {
 func (w *where) equal(column, value string) {
 	if value != "" {
 		w.add(column+" = $%d", value)
+	}
+}
+
+// indexed is equal for a column whose index is without the rows where it is empty.
+func (w *where) indexed(column, value string) {
+	if value != "" {
+		w.add(column+" = $%d AND "+column+" <> ''", value)
 	}
 }
 

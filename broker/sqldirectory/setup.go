@@ -66,6 +66,15 @@ func (t *tx) putPool(tenant string, p *broker.SeedPool) {
 			setup = excluded.setup, policy = excluded.policy`,
 		tenant, p.Name, p.Kind == broker.PoolPersonal, p.Raw, p.Approval, p.Balance == broker.DepthFirst, int64(p.MaxSessions),
 		p.LingerFor().Microseconds(), toJSON(p), toJSON(p.GrantPolicy()))
+	rank := "user_sessions"
+	switch {
+	case p.Kind == broker.PoolPersonal:
+		rank = "CASE assigned_to WHEN '' THEN 0 ELSE 1 END"
+	case p.Balance == broker.DepthFirst:
+		rank = "-user_sessions"
+	}
+	// Of a pool that is as it was, none.
+	t.exec("UPDATE hosts SET rank = "+rank+" WHERE tenant = $1 AND pool = $2 AND rank <> "+rank, tenant, p.Name)
 }
 
 // putResource makes a resource or changes it. One that users see as before was not

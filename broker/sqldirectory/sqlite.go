@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,10 +31,10 @@ const (
 
 // sqlite is a database file that this process alone has open.
 //
-// One goroutine writes. It runs whatever operations wait in one transaction, each in
-// a savepoint of its own, and answers them when the commit is on the disk: while that
-// takes its time the next ones gather. Reads go on meanwhile, on connections of their
-// own.
+// One goroutine writes. It runs whatever operations wait in one transaction, and
+// answers them when the commit is on the disk: while that takes its time the next ones
+// gather. One that fails takes no other with it. Reads go on meanwhile, on connections
+// of their own.
 type sqlite struct {
 	lock     *durable.Lock
 	db       *sql.DB
@@ -207,42 +208,50 @@ func (s *sqlite) run() {
 
 // commit runs operations in one transaction and answers them after its end.
 func (s *sqlite) commit(batch []*operation) {
-	err := s.writer.run("BEGIN IMMEDIATE")
-	ran := batch[:0]
+	taken := batch[:0]
 	for _, op := range batch {
-		if op.taken.Swap(true) {
-			continue
+		if !op.taken.Swap(true) { // otherwise its caller has gone
+			taken = append(taken, op)
 		}
-		ran = append(ran, op)
+	}
+	// An operation that has failed after a change of its own is left out, and the
+	// others are run again. That is rare; a savepoint for each would cost all of
+	// them the copies that it keeps of every page.
+	rest := slices.Clone(taken)
+	for again := true; again; {
+		rest, again = s.transact(rest)
+	}
+	for _, op := range taken {
+		close(op.done)
+	}
+}
+
+// transact runs operations in one transaction. Where one has spoilt it, nothing is done
+// and the others are returned, to be run again.
+func (s *sqlite) transact(ops []*operation) (rest []*operation, again bool) {
+	err := s.writer.run("BEGIN IMMEDIATE")
+	for i, op := range ops {
 		if err != nil {
-			continue
+			break
 		}
-		if err = s.writer.run("SAVEPOINT operation"); err != nil {
-			continue
-		}
-		if op.err = s.writer.transact(s.clock(), op.f); op.err != nil {
-			err = s.writer.run("ROLLBACK TO operation")
-		}
-		if err == nil {
-			err = s.writer.run("RELEASE operation")
-		}
-		if err != nil && op.err != nil {
-			err = op.err // why SQLite has rolled back all by itself
+		if op.err = s.writer.transact(s.clock(), op.f); op.err != nil && s.writer.changed {
+			s.writer.run("ROLLBACK") // fails where SQLite has done it
+			return slices.Delete(ops, i, i+1), true
 		}
 	}
 	if err == nil {
-		err = s.writer.run("COMMIT")
-		s.counters.commits.Add(1)
+		if err = s.writer.run("COMMIT"); err == nil {
+			s.counters.commits.Add(1)
+			return nil, false
+		}
 	}
-	if err != nil {
-		s.writer.run("ROLLBACK") // fails where there is nothing left
-	}
-	for _, op := range ran {
+	s.writer.run("ROLLBACK")
+	for _, op := range ops {
 		if op.err == nil {
 			op.err = err
 		}
-		close(op.done)
 	}
+	return nil, false
 }
 
 // read implements [database].
@@ -274,10 +283,11 @@ type sqliteConn struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
 	err      error // of later
+	changed  bool  // by the operation that runs
 }
 
 func (c *sqliteConn) transact(now int64, f func(t *tx) error) error {
-	c.err = nil
+	c.err, c.changed = nil, false
 	if err := f(&tx{now, c}); err != nil {
 		return err
 	}
@@ -287,6 +297,7 @@ func (c *sqliteConn) transact(now int64, f func(t *tx) error) error {
 // statement returns the prepared statement. A context that can end would cost a
 // goroutine for each use; what is local needs no way out.
 func (c *sqliteConn) statement(query string) (*sql.Stmt, error) {
+	c.changed = c.changed || !strings.HasPrefix(query, "SELECT")
 	if st := c.prepared[query]; st != nil {
 		return st, nil
 	}

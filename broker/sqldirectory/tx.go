@@ -78,7 +78,7 @@ func list[T any](t *tx, scan func(r row) (T, error), sql string, args ...any) ([
 // in appends values to args and returns the parameters for an IN over them. Their
 // number is a power of two, so that few statements differ in nothing else. Without
 // values there is one that equals nothing.
-func in(args []any, values []string) (string, []any) {
+func in[T any](args []any, values []T) (string, []any) {
 	n := 1
 	for n < len(values) {
 		n *= 2
@@ -96,7 +96,8 @@ func in(args []any, values []string) (string, []any) {
 		case len(values) > 0:
 			args = append(args, values[len(values)-1])
 		default:
-			args = append(args, "")
+			var zero T
+			args = append(args, zero)
 		}
 	}
 	return b.String(), args

@@ -110,20 +110,18 @@ CREATE TABLE hosts (
   duplicate_until BIGINT  NOT NULL,
   fit             BOOLEAN NOT NULL,
   health          {text}  NOT NULL, -- Health, JSON; empty: never reported
-  -- The number of its rows in desktops.
-  user_sessions   BIGINT  NOT NULL
+  user_sessions   BIGINT  NOT NULL, -- the number of its rows in desktops
+  -- The order in which its pool's hosts are taken: in a breadth-first pool the
+  -- number of its user sessions, in a depth-first one that below zero, and in a
+  -- personal one whether it is somebody's.
+  rank            BIGINT  NOT NULL
 );
+-- Each change of a count adds to every index here. What is rarely looked for has none.
 CREATE UNIQUE INDEX hosts_by_name ON hosts (tenant, name) WHERE NOT revoked;
 CREATE UNIQUE INDEX hosts_by_user ON hosts (tenant, pool, assigned_to) WHERE assigned_to <> '';
-CREATE INDEX hosts_by_any_name ON hosts (tenant, name, id);
-CREATE INDEX hosts_by_node ON hosts (node, id) WHERE up OR lapsed;
+CREATE INDEX hosts_by_rank ON hosts (tenant, pool, rank, name, id)
+  WHERE up AND approved AND fit AND NOT drain AND NOT draining AND NOT revoked;
 CREATE INDEX hosts_absent ON hosts (absent_since) WHERE NOT up AND user_sessions > 0;
-CREATE INDEX hosts_emptiest ON hosts (tenant, pool, user_sessions, name, id)
-  WHERE up AND approved AND fit AND NOT drain AND NOT draining AND NOT revoked;
-CREATE INDEX hosts_fullest ON hosts (tenant, pool, user_sessions DESC, name, id)
-  WHERE up AND approved AND fit AND NOT drain AND NOT draining AND NOT revoked;
-CREATE INDEX hosts_by_owner ON hosts (tenant, pool, assigned_to, name, id)
-  WHERE up AND approved AND fit AND NOT drain AND NOT draining AND NOT revoked;
 
 CREATE TABLE gateways (
   id          {text}  NOT NULL PRIMARY KEY,
@@ -170,7 +168,7 @@ CREATE TABLE spent (
   address {text}  NOT NULL, -- of the first call
   since   BIGINT  NOT NULL,
   due     BIGINT  NOT NULL,
-  session {text}  NOT NULL, -- the last that began with it
+  session {text}  NOT NULL, -- of a raw token: the last that began with it
   killed  BOOLEAN NOT NULL
 ) {keyed};
 CREATE INDEX spent_by_due ON spent (due);
