@@ -82,7 +82,7 @@ func runEnds(ctx context.Context, p *program.Program, server *serve.Server, dir,
 		if _, err := c.Subscribe(ctx); err != nil {
 			return err
 		}
-		p.Event("ready", "url", server.URL, "feed", server.URL+"/feed", "ca", server.CAFile, "token", token, "rdp", local.Addr().String())
+		p.Event("ready", "url", server.URL, "feed", server.URL+"/feed", "page", server.URL+"/", "ca", server.CAFile, "token", token, "rdp", local.Addr().String())
 		return c.Carry(ctx, local, "desktop")
 	})
 	return g.Wait()

@@ -150,6 +150,9 @@ func (s *Server) Ready() []any {
 	fields := []any{"url", s.URL}
 	if s.plan.feed {
 		fields = append(fields, "feed", s.URL+"/feed")
+		if s.issuer != nil || s.plan.SignIn.ClientID != "" {
+			fields = append(fields, "page", s.URL+"/")
+		}
 	}
 	if s.admin != nil {
 		fields = append(fields, "admin", s.admin.URL)

@@ -3,10 +3,12 @@ package serve
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/broker/oidc"
 	"github.com/reachback/reachback/examples/internal/devidp"
+	"github.com/reachback/reachback/examples/internal/program"
 	"github.com/reachback/reachback/feed"
 )
 
@@ -35,7 +37,7 @@ func (s *Server) openSignIn(h *feed.Handler, mux *http.ServeMux) (err error) {
 		}
 		s.broker.Verifier, h.SignIn = s.issuer.Verifier(), s.issuer.SignIn()
 		mux.Handle(devPath+"/", s.issuer)
-		return nil
+		return s.openPage(h)
 	}
 	s.verifier = &oidc.Verifier{Issuer: c.Issuer, Audience: c.Audience, Logger: s.logger.With("part", "sign-in")}
 	s.broker.Verifier = s.verifier
@@ -44,6 +46,24 @@ func (s *Server) openSignIn(h *feed.Handler, mux *http.ServeMux) (err error) {
 		if c.Audience != c.ClientID { // else it is in every ID token anyway
 			h.SignIn.Audience = c.Audience
 		}
+		return s.openPage(h)
+	}
+	return nil
+}
+
+// openPage has browsers sign in where programs do, as the same client: its redirect URI
+// at the issuer is the public URL with /signin/callback. No refresh token is asked for,
+// since a page has no use for one.
+func (s *Server) openPage(h *feed.Handler) error {
+	signIn := *h.SignIn
+	signIn.Scopes = slices.DeleteFunc(slices.Clone(signIn.Scopes), func(scope string) bool { return scope == "offline_access" })
+	h.Browser = &feed.BrowserSignIn{SignIn: signIn}
+	if s.issuer != nil { // which is this server
+		trust, err := program.TrustFile(s.CAFile)
+		if err != nil {
+			return err
+		}
+		h.Browser.HTTP = &http.Client{Transport: &http.Transport{TLSClientConfig: trust, DisableKeepAlives: true}}
 	}
 	return nil
 }
