@@ -83,6 +83,25 @@ func ExampleClient() {
 	// resource_not_found
 }
 
+func ExampleFind() {
+	// What an operator tells his users and his DNS, and what they then type.
+	record, err := feed.DNSRecord("example.test", "https://feed.example.test")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(record)
+	url, err := feed.Find(context.Background(), nil, "https://feed.example.test/RDWeb/Feed/webfeed.aspx")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(url)
+	// Output:
+	// _msradc.example.test. 300 IN TXT "https://feed.example.test/feed"
+	// https://feed.example.test
+}
+
 func ExampleRDPFile() {
 	f, err := feed.ParseRDP([]byte("full address:s:[2001:db8::1]:3389\r\naudiomode:i:0\r\n"))
 	if err != nil {

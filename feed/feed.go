@@ -7,8 +7,9 @@
 // They hold no secret: what opens a session comes from connect, when it is
 // opened.
 //
-// [Client] subscribes to a feed, keeps its files in a folder, and asks for
-// connections on behalf of a transport.Dialer.
+// [Find] makes a feed's URL of what its users are told. [Client] subscribes to it,
+// keeps its files in a folder, and asks for connections on behalf of a
+// transport.Dialer.
 //
 // [MS-TSWP]: https://learn.microsoft.com/openspecs/windows_protocols/ms-tswp
 package feed

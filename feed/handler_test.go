@@ -107,7 +107,9 @@ func TestA3_ConnectionTokenIsRefusedAtTheFeed(t *testing.T) {
 		w := get(h, "connection-token", target)
 		require.Equal(t, reachback.CodeWrongAudience, refusal(t, w).Code)
 		require.Equal(t, http.StatusUnauthorized, w.Code)
-		require.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"))
+		require.Equal(t, `Bearer error="invalid_token"`, w.Header().Get("WWW-Authenticate"))
+		w = request(h, "GET", target, "")
+		require.Equal(t, "Bearer", w.Header().Get("WWW-Authenticate"), "nobody said anything")
 	}
 	w := request(h, "POST", "/reachback/v1/connect", `{"resource":"desktop"}`, "Authorization: Bearer connection-token")
 	require.Equal(t, reachback.CodeWrongAudience, refusal(t, w).Code)

@@ -15,7 +15,7 @@ import (
 // nothing but attributes takes some twenty times as much memory to read.
 const (
 	maxDepth      = 16
-	maxElements   = 32 << 10
+	maxElements   = 64 << 10
 	maxAttributes = 64
 )
 

@@ -143,6 +143,25 @@ func TestParseDocumentOfTheHandler(t *testing.T) {
 	}
 }
 
+// The largest workspace that the handler makes is not too large for the client.
+func TestParseTheLargestDocument(t *testing.T) {
+	var resources []reachback.Resource
+	for i := range MaxResources {
+		r := reachback.Resource{ID: fmt.Sprintf("r-%d", i), Kind: reachback.KindDesktop}
+		for j := range MaxExtensions {
+			r.Extensions = append(r.Extensions, fmt.Sprintf(".extension-%d", j))
+		}
+		resources = append(resources, r)
+	}
+	w, err := newWorkspace(testBase, "", "", resources)
+	require.NoError(t, err)
+	doc, err := w.document(view{schema: schema21})
+	require.NoError(t, err)
+	entries, err := parseDocument(testBase, doc)
+	require.NoError(t, err)
+	require.Len(t, entries, MaxResources)
+}
+
 func FuzzParseDocument(f *testing.F) {
 	w, err := newWorkspace(testBase, "", "", []reachback.Resource{{ID: "a", Title: "Büro", Kind: reachback.KindDesktop}})
 	require.NoError(f, err)

@@ -137,7 +137,7 @@ func readNodes(t *testing.T, doc string) *node {
 
 // A rule is what [MS-TSWP] and its readers allow of an element: its children in
 // their order, "?" at most one, "*" any number, and every attribute with the
-// form of its value. Names that begin with "2:" are of version 2 only, with "2.1:" of 2.1.
+// form of its value. Names that begin with "2:" are of version 2 only, with "2.1:" of 2.1, with "folder:" of a document of one folder.
 type rule struct {
 	children string
 	attrs    map[string]string
@@ -150,9 +150,9 @@ const (
 )
 
 var rules = map[string]rule{
-	"ResourceCollection": {"Publisher", map[string]string{"SchemaVersion": `1\.1|2\.[01]`, "PubDate": date, "2:SupportsReconnect": "false"}},
-	"Publisher": {"Resources TerminalServers", map[string]string{
-		"LastUpdated": date, "Name": ".+", "ID": guid, "Description": ".*", "2:SupportsReconnect": "false"}},
+	"ResourceCollection": {"Publisher", map[string]string{"SchemaVersion": `1\.1|2\.[01]`, "PubDate": date, "2:SupportsReconnect": "false", "folder:DisplayFolder": "/.*"}},
+	"Publisher": {"folder:SubFolders? Resources TerminalServers", map[string]string{
+		"LastUpdated": date, "Name": ".+", "ID": guid, "Description": ".*", "2:SupportsReconnect": "false", "folder:DisplayFolder": "/.*"}},
 	"Resources": {"Resource*", nil},
 	"Resource": {"Icons FileExtensions 2:Folders HostingTerminalServers", map[string]string{
 		"ID": "[a-z][0-9a-f]{32}", "Alias": "[a-z0-9-]{1,63}", "Title": ".+", "LastUpdated": date, "Type": "Desktop|RemoteApp", "2.1:ShowByDefault": "true|false"}},
@@ -167,6 +167,7 @@ var rules = map[string]rule{
 	"FileExtensions":         {"FileExtension*", nil},
 	"FileExtension":          {"", map[string]string{"Name": `\.[a-z0-9_+~-]+`, "2:PrimaryHandler": "True"}},
 	"Folders":                {"Folder", nil},
+	"SubFolders":             {"Folder*", nil},
 	"Folder":                 {"", map[string]string{"Name": "/[^/]*"}},
 	"HostingTerminalServers": {"HostingTerminalServer", nil},
 	"HostingTerminalServer":  {"ResourceFile TerminalServerRef", nil},
@@ -183,7 +184,10 @@ func iconRule(size string) rule {
 // since cuts the version from a name of a rule, and reports whether that is to be there.
 func since(name, version string) (string, bool) {
 	if rest, ok := strings.CutPrefix(name, "2.1:"); ok {
-		return rest, version == "2.1"
+		return rest, strings.HasPrefix(version, "2.1")
+	}
+	if rest, ok := strings.CutPrefix(name, "folder:"); ok {
+		return rest, version == "2.1 folder"
 	}
 	rest, ok := strings.CutPrefix(name, "2:")
 	return rest, !ok || version != "1.1"
@@ -200,8 +204,8 @@ func obey(t *testing.T, n *node, version string) {
 			continue
 		}
 		repeat := ""
-		if strings.HasSuffix(c, "*") {
-			c, repeat = strings.TrimSuffix(c, "*"), "*"
+		if last := c[len(c)-1:]; last == "*" || last == "?" {
+			c, repeat = strings.TrimSuffix(c, last), last
 		}
 		pattern += "(?:" + c + " )" + repeat
 	}
@@ -253,6 +257,9 @@ func documents(t *testing.T) map[string]string {
 			docs[token+" "+version] = w.Body.String()
 		}
 	}
+	for _, folder := range []string{"/", "/B%C3%BCro%20%26%20Co"} {
+		docs["folder "+folder+" 2.1"] = get(newHandler(s), "200", "/feed?folder="+folder, radc).Body.String()
+	}
 	return docs
 }
 
@@ -262,7 +269,11 @@ func TestDocumentObeysItsRules(t *testing.T) {
 			require.True(t, strings.HasPrefix(doc, `<?xml version="1.0" encoding="UTF-8"?>`))
 			root := readNodes(t, doc)
 			require.Equal(t, name[len(name)-3:], root.attrs["SchemaVersion"])
-			obey(t, root, root.attrs["SchemaVersion"])
+			version := root.attrs["SchemaVersion"]
+			if strings.HasPrefix(name, "folder") {
+				version += " folder"
+			}
+			obey(t, root, version)
 
 			ids := make(map[string]bool)
 			newest := "2000-01-01T00:00:00Z"

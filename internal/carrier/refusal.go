@@ -29,10 +29,19 @@ func Refuse(w http.ResponseWriter, err error, correlationID string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Connection", "close")
 	if e.Code.Status() == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+		h.Set("WWW-Authenticate", challenge(e.Code))
 	}
 	w.WriteHeader(e.Code.Status())
 	w.Write(append(body, '\n'))
+}
+
+// challenge says whether the token was wrong, or there was none (RFC 6750, section 3).
+func challenge(c reachback.Code) string {
+	switch c {
+	case reachback.CodeTokenMissing, reachback.CodeCertificateMissing:
+		return "Bearer"
+	}
+	return `Bearer error="invalid_token"`
 }
 
 // RefuseConn answers on a hijacked connection that got no 101 yet, and closes it.
