@@ -66,7 +66,8 @@ func drawScreen() image.Image {
 	fill := func(x0, y0, x1, y1 int, c color.Color) {
 		draw.Draw(img, image.Rect(x0*grid, y0*grid, x1*grid, y1*grid), image.NewUniform(c), image.Point{}, draw.Src)
 	}
-	frame, glass, shine := color.NRGBA{0x33, 0x3b, 0x47, 0xff}, color.NRGBA{0x2f, 0x7d, 0xd1, 0xff}, color.NRGBA{0x6d, 0xae, 0xee, 0xff}
+	// The frame can be told from a light ground and from a dark one.
+	frame, glass, shine := color.NRGBA{0x64, 0x74, 0x8b, 0xff}, color.NRGBA{0x2f, 0x7d, 0xd1, 0xff}, color.NRGBA{0x6d, 0xae, 0xee, 0xff}
 	fill(2, 4, 30, 24, frame)
 	fill(4, 6, 28, 22, glass)
 	fill(4, 6, 28, 10, shine)

@@ -1,13 +1,18 @@
 package feed_test
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/feed"
 )
 
 func TestPageShowsTheWorkspace(t *testing.T) {
@@ -101,4 +106,23 @@ func TestRefusalsAsPages(t *testing.T) {
 	w := v.do("POST", "/signout", "Origin: https://evil.example.test")
 	require.Equal(t, http.StatusForbidden, w.Code)
 	require.Contains(t, w.Body.String(), "That is not possible")
+}
+
+// Who signs the files is told where they are offered, as the policies of Windows take it.
+func TestPageShowsThePublisher(t *testing.T) {
+	i := newSignInIssuer(t)
+	v, _ := newPage(t, i)
+	certificate, err := examplePublisher()
+	require.NoError(t, err)
+	signer, err := feed.NewSigner(certificate, time.Now())
+	require.NoError(t, err)
+	v.h.Signer = func() *feed.Signer { return signer }
+	v.signIn(i)
+	page := v.get("/").Body.String()
+	require.Contains(t, page, "<bdi>Contoso</bdi>")
+	require.Contains(t, page, fmt.Sprintf("%X", sha1.Sum(certificate.Certificate[0])))
+	require.Contains(t, page, fmt.Sprintf("%X", sha256.Sum256(certificate.Certificate[0])))
+	w := v.get("/feed/publisher.cer")
+	require.Equal(t, certificate.Certificate[0], w.Body.Bytes())
+	require.Equal(t, "application/pkix-cert", w.Header().Get("Content-Type"))
 }
