@@ -44,6 +44,19 @@ func (b *Broker) Resources(ctx context.Context, u *reachback.User) ([]reachback.
 	return found, err
 }
 
+// Workspace returns the title of the tenant's workspace, "" where none is set.
+func (b *Broker) Workspace(ctx context.Context, tenant string) (string, error) {
+	b.start()
+	return b.dir.Workspace(ctx, tenant)
+}
+
+// Icon returns the picture that the Icon of a resource names; it refuses with
+// not_found.
+func (b *Broker) Icon(ctx context.Context, name string) ([]byte, error) {
+	b.start()
+	return b.dir.Icon(ctx, name)
+}
+
 // JWKS returns the public keys of tokens and grants as a JSON Web Key Set.
 func (b *Broker) JWKS(context.Context) ([]byte, error) {
 	b.start()

@@ -64,6 +64,27 @@ func (r *remote) Resources(ctx context.Context, u *reachback.User) ([]reachback.
 	return r.MemoryDirectory.Resources(ctx, u)
 }
 
+func (r *remote) Workspace(ctx context.Context, tenant string) (string, error) {
+	if err := r.there(ctx); err != nil {
+		return "", err
+	}
+	return r.MemoryDirectory.Workspace(ctx, tenant)
+}
+
+func (r *remote) Icon(ctx context.Context, hash string) ([]byte, error) {
+	if err := r.there(ctx); err != nil {
+		return nil, err
+	}
+	return r.MemoryDirectory.Icon(ctx, hash)
+}
+
+func (r *remote) Registration(ctx context.Context, id string, hash [32]byte) (*Registration, error) {
+	if err := r.there(ctx); err != nil {
+		return nil, err
+	}
+	return r.MemoryDirectory.Registration(ctx, id, hash)
+}
+
 func (r *remote) Reserve(ctx context.Context, q *Reservation) (*Session, error) {
 	if err := r.there(ctx); err != nil {
 		return nil, err
@@ -168,10 +189,14 @@ func TestNobodyHangsOnADirectoryThatIsAway(t *testing.T) {
 			inRemoteWorld(t, func(t *testing.T, w *world, d *remote) {
 				w.up("pc1", "desktops")
 				tok := w.connect(alice(), "desktop")
+				registration := w.token("desktops", time.Hour, 1)
 				d.goes(true, tt.silent)
 				for what, do := range map[string]func() error{
 					"connect":     func() error { _, err := w.broker.Connect(t.Context(), alice(), "desktop", clientKey); return err },
 					"feed":        func() error { _, err := w.broker.Resources(t.Context(), alice()); return err },
+					"workspace":   func() error { _, err := w.broker.Workspace(t.Context(), ""); return err },
+					"icon":        func() error { _, err := w.broker.Icon(t.Context(), "picture"); return err },
+					"token":       func() error { return w.broker.CheckRegistrationToken(t.Context(), registration) },
 					"orchestrate": func() error { _, err := w.orchestrate(call(tok)); return err },
 				} {
 					began := time.Now()

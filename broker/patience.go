@@ -15,8 +15,8 @@ const directoryWithin = 5 * time.Second
 
 // patient is a directory as its broker asks it: every question ends within
 // directoryWithin, and what is no refusal becomes one, unavailable, with the cause
-// wrapped for the log. What it does not name goes to the directory as it is; that is
-// for operators, who bring their own bounds.
+// wrapped for the log. What it does not name goes to the directory as it is: that is
+// for operators, who bring their own bounds, and for the fleet, which has its own.
 type patient struct{ Directory }
 
 // ask asks the directory within its bound.
@@ -54,6 +54,18 @@ func (p patient) Resources(ctx context.Context, u *reachback.User) ([]reachback.
 
 func (p patient) Assigned(ctx context.Context, u *reachback.User, resource string) (*Assignment, error) {
 	return ask(ctx, func(ctx context.Context) (*Assignment, error) { return p.Directory.Assigned(ctx, u, resource) })
+}
+
+func (p patient) Workspace(ctx context.Context, tenant string) (string, error) {
+	return ask(ctx, func(ctx context.Context) (string, error) { return p.Directory.Workspace(ctx, tenant) })
+}
+
+func (p patient) Icon(ctx context.Context, hash string) ([]byte, error) {
+	return ask(ctx, func(ctx context.Context) ([]byte, error) { return p.Directory.Icon(ctx, hash) })
+}
+
+func (p patient) Registration(ctx context.Context, id string, hash [32]byte) (*Registration, error) {
+	return ask(ctx, func(ctx context.Context) (*Registration, error) { return p.Directory.Registration(ctx, id, hash) })
 }
 
 func (p patient) Enrol(ctx context.Context, e *EnrolRequest) (*Enrolled, error) {
