@@ -30,8 +30,8 @@ type agentChannel struct {
 	beside  *beside
 	redial  *redial // owned by the reader while the channel lives
 
-	welcomed bool          // owned by the reader, as apps
-	apps     appSlots      //
+	welcomed bool          // owned by the reader
+	apps     appSlots      // owned by the reader
 	held     *time.Timer   // until then changes wait; guarded by Agent.mu
 	summons  chan struct{} // a slot for each summon in work
 	wg       sync.WaitGroup

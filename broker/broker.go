@@ -1,10 +1,16 @@
 // Package broker knows hosts, resources, assignments and sessions, picks the
 // host of each call and holds the control channels.
 //
-// A [Broker] is one end: an [http.Handler] for hosts that enrol and open their
-// control channels, the orchestrator of relays, and the source of a feed. An
-// [Agent] is the other end, on the session host. What a broker knows is in its
-// [Directory]; package sqldirectory has those that keep it.
+// A [Broker] is one end: an [http.Handler] for hosts and gateways that enrol and
+// open their control channels, the orchestrator of relays, and the source of a
+// feed. An [Agent] is the other end on a session host, which also says how the
+// host is ([Health]) and, with a [SessionControl], what becomes of user sessions. A
+// [Link] is the other end on a gateway's own machine, and its relay's orchestrator.
+//
+// What a broker knows is in its [Directory], which brokers may share; package
+// sqldirectory has those that keep it, and the [Keys] too. Every step of a
+// connection, and all that operators do, leaves a [Record] in a [RecordSink]. A
+// [Starter] is asked for a host when none is up.
 //
 // # Placement
 //
@@ -69,8 +75,8 @@ type Broker struct {
 	Directory Directory
 	// Verifier checks the tokens of users. Without one, nobody is let in.
 	Verifier Verifier
-	// Gateways are the URLs of the relays in this process. A call that names
-	// another is refused.
+	// Gateways are the URLs of the relays in this process. Those of others are
+	// known by their channels. A call that names neither is refused.
 	Gateways []string
 	// OnMessage answers applications' own messages from hosts. Nil refuses them.
 	OnMessage func(ctx context.Context, host string, m *Message) (*Message, error)

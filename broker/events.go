@@ -28,16 +28,16 @@ const late = 10 * time.Second
 func (b *Broker) Report(e relay.Event) {
 	b.start()
 	b.recordEvent(&e)
-	var err func(context.Context) error
+	var do func(context.Context) error
 	switch e.Kind {
 	case relay.EventJoined:
-		err = func(ctx context.Context) error { return b.dir.Joined(ctx, e.Session, e.Call) }
+		do = func(ctx context.Context) error { return b.dir.Joined(ctx, e.Session, e.Call) }
 	case relay.EventEnded, relay.EventFailed:
-		err = func(ctx context.Context) error { return b.dir.Left(ctx, e.Session, e.Call) }
+		do = func(ctx context.Context) error { return b.dir.Left(ctx, e.Session, e.Call) }
 	default:
 		return
 	}
-	if !b.books.add(note{"call " + string(e.Kind), e.Session, err}) {
+	if !b.books.add(note{"call " + string(e.Kind), e.Session, do}) {
 		b.counters.droppedEvents.Add(1)
 	}
 	b.logEvent(&e)

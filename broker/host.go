@@ -35,9 +35,9 @@ type Host struct {
 	Key    Thumbprint `json:"key"`
 	// AssignedTo is the user, as User.ID gives it, whose personal host this is.
 	AssignedTo string    `json:"assigned_to,omitempty"`
-	Approved   bool      `json:"approved"`           // may be given users
-	Drain      bool      `json:"drain,omitempty"`    // the operator's
-	Revoked    bool      `json:"revoked,omitempty"`  //
+	Approved   bool      `json:"approved"`        // may be given users
+	Drain      bool      `json:"drain,omitempty"` // the operator's
+	Revoked    bool      `json:"revoked,omitempty"`
 	Revision   uint64    `json:"revision,omitempty"` // of the revocation
 	EnrolledAt time.Time `json:"enrolled_at"`
 }

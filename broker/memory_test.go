@@ -23,7 +23,9 @@ func TestB11_NoMoreThanTheLimitIsPlacedInMemory(t *testing.T) {
 	directorytest.RunAttack(t, inMemory, "B11")
 }
 
-func TestB12_DrainIsForNewUsersOnlyInMemory(t *testing.T) { directorytest.RunAttack(t, inMemory, "B12") }
+func TestB12_DrainIsForNewUsersOnlyInMemory(t *testing.T) {
+	directorytest.RunAttack(t, inMemory, "B12")
+}
 
 func TestG12_SlotsOfADeadHostComeBackOnceInMemory(t *testing.T) {
 	directorytest.RunAttack(t, inMemory, "G12")

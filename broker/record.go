@@ -21,7 +21,6 @@ const (
 	StepSummon      Step = "summon"      // one host was asked
 	StepAnswer      Step = "answer"      // the host's leg came to the gateway
 	StepJoined      Step = "joined"      // bytes flow
-	StepPath        Step = "path"        // the session moved to another path
 	StepEnd         Step = "end"         // it is over
 )
 
@@ -38,7 +37,7 @@ type Record struct {
 	ID            uint64         `json:"id"` // rises; drawn by the directory
 	Time          time.Time      `json:"time"`
 	Step          Step           `json:"step"`
-	Party         string         `json:"party"`          // who saw it: "client", "gateway", "broker" or "host"
+	Party         string         `json:"party"`          // who saw it: "gateway", "broker" or "host"
 	Code          reachback.Code `json:"code,omitempty"` // why it failed or ended; empty: it succeeded
 	CorrelationID string         `json:"correlation_id,omitempty"`
 	Duration      time.Duration  `json:"duration,omitempty"` // of the step, nanoseconds
@@ -67,8 +66,9 @@ type RecordQuery struct {
 	Limit         int
 }
 
-// A RecordSink takes records, in batches and in their order. What it does not
-// take is dropped and counted. It is called by one goroutine.
+// A RecordSink takes records, in batches and in their order. It is called by one
+// goroutine. A batch that it does not take is tried again until so many others wait
+// that it is dropped and counted; so a sink may see a batch twice.
 type RecordSink interface {
 	AddRecords(ctx context.Context, records []Record) error
 }

@@ -11,9 +11,9 @@ const (
 	// startWithin bounds a Starter's Start.
 	startWithin = time.Minute
 	// startAgain is how long after a start no other one is asked for, unless a
-	// host has come of it: machines take their time to boot.
-	// One that has failed is tried again after startFailed, so that users who
-	// insist do not press on a cloud that has nothing to give.
+	// host has come of it: machines take their time to boot. One that has failed
+	// is tried again after startFailed, so that users who insist do not press on
+	// a cloud that has nothing to give.
 	startAgain  = time.Minute
 	startFailed = 5 * time.Second
 	// startPoll is how often a call looks for a host that came to another broker.

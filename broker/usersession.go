@@ -10,8 +10,9 @@ import (
 // operator's. Without one a user session counts until the pool's linger time after
 // its last connection, and cannot be logged off from here.
 //
-// Users are named as the grants of their sessions name them, by subject. In what
-// UserSessions returns, an account's name will do that [SameUser] takes for that.
+// Users are named as the grants of their sessions name them, by subject. What
+// UserSessions returns may name the account instead, if [SameUser] takes the one
+// for the other.
 //
 // Methods may be called concurrently, have 10 s, and must return when their ctx ends:
 // one that does not is not called again before it has, and holds up the end of
