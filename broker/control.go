@@ -201,6 +201,10 @@ func (c *control) welcome(h *helloMessage) error {
 		w.Kills = append(w.Kills, killedEntry{k.Session, k.Code})
 	}
 	b.mu.Lock()
+	if b.revoked[c.host] { // since it was attached
+		b.mu.Unlock()
+		return reachback.Refuse(reachback.CodeHostRevoked)
+	}
 	old := b.channels[c.host]
 	if old != nil && old.epoch > at.Epoch {
 		b.mu.Unlock()

@@ -202,6 +202,9 @@ func (b *Broker) renew(ctx context.Context, host string, csr []byte) ([]byte, er
 
 // renewFor is renew, once the row with the key has been found.
 func (b *Broker) renewFor(role Role, id string, enrolled Thumbprint, csr []byte) ([]byte, error) {
+	if !b.repeats.Allow("renew "+id, time.Now()) { // a signature each
+		return nil, reachback.Refuse(reachback.CodeRateLimited)
+	}
 	key, err := parseCSR(csr)
 	if err != nil {
 		return nil, reachback.Refuse(reachback.CodeCSRInvalid)

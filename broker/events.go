@@ -54,7 +54,8 @@ func (b *Broker) logEvent(e *relay.Event) {
 
 func (b *Broker) recordEvent(e *relay.Event) {
 	step, ok := eventSteps[e.Kind]
-	if !ok || step == StepCall && !b.mayRepeat(e.Tenant, e.User) {
+	// By its gateway too: what one says of a user leaves the others' records of him.
+	if !ok || step == StepCall && !b.repeats.Allow("call "+e.Gateway+" "+e.Tenant+"\x00"+e.User, time.Now()) {
 		return
 	}
 	r := Record{

@@ -27,6 +27,10 @@ const (
 	// gatewayQueue is how many messages may wait for the writer of either end of
 	// a gateway's channel: every question or answer, and what comes beside them.
 	gatewayQueue = maxRequests + queueLength
+	// Of a gateway's events gatewayEvents leave a record and a line at once, and
+	// gatewayEventsPerSecond for ever: the next ones are noted and counted.
+	gatewayEvents          = 2 * maxLinkEvents
+	gatewayEventsPerSecond = 500
 	// gatewaySmear is over what time the gateways of a broker that goes down
 	// come back. Without one they take no calls, and there are few of them.
 	gatewaySmear = time.Second
@@ -41,6 +45,7 @@ type gatewayControl struct {
 	epoch  uint64  // set before the channel is in Broker.gateways
 
 	drain     atomic.Bool   // the operator's, as the gateway was told last
+	told      *rate.Limiter // of events, as they are recorded
 	asking    chan struct{} // a slot for each call in work
 	reporting atomic.Bool   // a report is in work
 	wg        sync.WaitGroup
@@ -50,6 +55,7 @@ func (b *Broker) newGatewayControl(conn *carrier.Conn, id string) *gatewayContro
 	g := &gatewayControl{channel: newChannel(conn), broker: b, id: id, asking: make(chan struct{}, maxAsking)}
 	g.room, g.patient = gatewayQueue, true
 	g.limiter = rate.NewLimiter(gatewayPerSecond, gatewayBurst)
+	g.told = rate.NewLimiter(gatewayEventsPerSecond, gatewayEvents)
 	return g
 }
 

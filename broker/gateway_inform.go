@@ -32,6 +32,9 @@ func (g *gatewayControl) inform() {
 			return after, err
 		}
 		now, err := g.trust(ctx)
+		if reachback.CodeOf(err) == reachback.CodeGatewayRevoked {
+			g.end(err, true)
+		}
 		if err != nil {
 			return after, err
 		}
@@ -82,7 +85,11 @@ func (g *gatewayControl) trust(ctx context.Context) (*trustMessage, error) {
 	m := &trustMessage{Keys: keys, HostCA: [][]byte{b.keys.hosts.cert.Raw}, Drain: g.drain.Load()}
 	rows, err := b.fleet.rows(ctx, b.dir)
 	for _, row := range rows {
-		if row.ID == g.id {
+		switch {
+		case row.ID != g.id:
+		case row.Revoked: // while it was welcomed, or its end would have come already
+			return nil, reachback.Refuse(reachback.CodeGatewayRevoked)
+		default:
 			m.Drain = row.Drain
 		}
 	}

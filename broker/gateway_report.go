@@ -29,6 +29,9 @@ func (g *gatewayControl) takeDown(events []relay.Event) error {
 	taken := make([]*relay.Event, 0, len(events))
 	for i := range events {
 		e := &events[i]
+		if b.ctx.Err() != nil { // who goes down does not work off a long report
+			return reachback.Refuse(reachback.CodeUnavailable)
+		}
 		ok, err := g.check(ctx, e)
 		if err == nil && ok {
 			err = g.note(ctx, e)
@@ -42,6 +45,10 @@ func (g *gatewayControl) takeDown(events []relay.Event) error {
 		}
 	}
 	for _, e := range taken {
+		if !g.told.Allow() {
+			b.counters.droppedEvents.Add(1)
+			continue
+		}
 		b.recordEvent(e)
 		if e.Session != "" {
 			b.logEvent(e)
@@ -56,6 +63,9 @@ func (g *gatewayControl) takeDown(events []relay.Event) error {
 // guessed; so one that names session and host as they are has had the session, and
 // of other gateways' sessions it can say nothing.
 func (g *gatewayControl) check(ctx context.Context, e *relay.Event) (bool, error) {
+	if _, known := eventSteps[e.Kind]; !known {
+		return false, nil // of a later version
+	}
 	e.Gateway = g.row.URL
 	for _, s := range []*string{&e.Call, &e.Session, &e.Host, &e.Tenant, &e.Resource, &e.CorrelationID} {
 		*s = printable.Clip(*s)

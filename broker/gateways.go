@@ -30,7 +30,9 @@ func (f *fleet) rows(ctx context.Context, dir Directory) ([]GatewayStatus, error
 	if !f.read.IsZero() && time.Since(f.read) < fleetEvery {
 		return f.list, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, directoryWithin)
+	// The list is everybody's: that who happens to ask has gone is no reason not to
+	// have it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), directoryWithin)
 	defer cancel()
 	list, err := dir.Gateways(ctx)
 	f.read = time.Now()

@@ -146,7 +146,9 @@ func (d *MemoryDirectory) Joined(_ context.Context, id, call string) error {
 	defer d.mu.Unlock()
 	if s := d.sessions[id]; s != nil && s.State != SessionKilled {
 		d.move(s, SessionActive, now)
-		s.calls[call] = true
+		if len(s.calls) < MaxSessionCalls {
+			s.calls[call] = true
+		}
 	}
 	return nil
 }

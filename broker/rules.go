@@ -30,6 +30,10 @@ const (
 	DuplicateReplacements = 3
 	DuplicateWindow       = time.Minute
 
+	// MaxSessionCalls is how many calls of a session are known to carry bytes. A
+	// session has one, and for a moment the one before; more do not matter.
+	MaxSessionCalls = 32
+
 	// KeepEnded, KeepLost and KeepKilled are how long a session is at least
 	// remembered in that state, so that its host may speak of it. While it
 	// stands for a user session that counts, it is not forgotten.
@@ -136,6 +140,6 @@ func (r *SeedResource) Resource(p *SeedPool) reachback.Resource {
 	return reachback.Resource{
 		ID: r.ID, Title: cmp.Or(r.Title, r.ID), Kind: cmp.Or(r.Kind, reachback.KindDesktop), Pool: r.Pool,
 		Program: r.Program, Icon: r.Icon, Folder: cmp.Or(r.Folder, "/"),
-		Extensions: slices.Clone(r.Extensions), RDP: maps.Clone(p.RDP),
+		Extensions: slices.Clone(r.Extensions), RDP: maps.Clone(p.RDP), Raw: p.Raw,
 	}
 }

@@ -54,7 +54,7 @@ func scanSession(r row) (*session, error) {
 func callLine(call string) string { return strconv.Quote(call) }
 
 func (s *session) join(call string) {
-	if line := callLine(call); !slices.Contains(s.calls, line) {
+	if line := callLine(call); len(s.calls) < broker.MaxSessionCalls && !slices.Contains(s.calls, line) {
 		s.calls, s.dirty = append(s.calls, line), true
 	}
 }
