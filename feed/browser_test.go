@@ -265,6 +265,8 @@ func TestA9_SignInOfAnotherBrowser(t *testing.T) {
 	attacker.cookies["__Host-reachback"] = attacker.cookies["__Host-reachback-signin"]
 	require.Equal(t, http.StatusUnauthorized, attacker.get("/feed").Code)
 	require.Equal(t, http.StatusSeeOther, v.signIn(i).Code)
+	v.cookies["__Host-reachback-signin"] = v.cookies["__Host-reachback"]
+	require.Equal(t, reachback.CodeSignInFailed, refusal(t, v.do("GET", link, "Accept: application/json")).Code)
 	elsewhere, _ := newPage(t, i)
 	elsewhere.cookies = v.cookies
 	require.Equal(t, http.StatusUnauthorized, elsewhere.get("/feed").Code)
@@ -312,6 +314,7 @@ func TestSignInLeadsNowhereElse(t *testing.T) {
 		{"/?q=x", "/?q=x"},
 		{"https://evil.example.test/", "/"},
 		{"//evil.example.test/", "/"},
+		{"///evil.example.test/", "/"},
 		{`/\evil.example.test/`, "/"},
 		{"/\t/evil.example.test/", "/"},
 		{"\n//evil.example.test", "/"},
