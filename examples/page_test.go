@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/png"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -192,6 +193,36 @@ func TestPageInABrowser(t *testing.T) {
 	b.signIn("bob")
 	require.Equal(t, "Nothing here yet", b.text("h2"))
 	b.picture("page-empty.png", 1200, 860, "dark")
+}
+
+// The same at an issuer that others have written, where the user is asked for a password
+// and for his consent.
+func TestPageAtAnIndependentIssuer(t *testing.T) {
+	node := peertest.Path(t, "node", "nodejs")
+	modules := os.Getenv("REACHBACK_NODE_MODULES")
+	if _, err := os.Stat(filepath.Join(modules, "oidc-provider")); modules == "" || err != nil {
+		peertest.Missing(t, "REACHBACK_NODE_MODULES does not name a folder node_modules that has oidc-provider; `npm install oidc-provider` makes one")
+	}
+	b := startChromium(t)
+	in := &installation{t: t, dir: t.TempDir(), addr: freeAddr(t)}
+	in.url = "https://" + in.addr
+	cmd := exec.Command(node, filepath.Join("..", "broker", "oidc", "testdata", "issuer.mjs"), modules, in.url+"/signin/callback")
+	_, err := cmd.StdinPipe() // its end would be the issuer's
+	require.NoError(t, err)
+	issuer := startCommand(t, cmd).await("", patience).str("reply")
+	in.server = start(t, "server", "-dir", in.path("srv"), "-listen", in.addr, "-public-url", in.url, "-v",
+		"-oidc-issuer", issuer, "-oidc-audience", "reachback:feed", "-oidc-client-id", "reachback", "-seed", writeFile(t, in.path("seed.json"), oneDesktop))
+	page := in.server.await("ready", patience).str("page")
+
+	b.do(chromedp.Navigate(page), chromedp.Click(chromedp.CSS("a.button")),
+		chromedp.SendKeys(chromedp.CSS("input[name=login]"), "alice"), chromedp.SendKeys(chromedp.CSS("input[name=password]"), "x"), chromedp.Click(chromedp.CSS("button[type=submit]")),
+		chromedp.Click(chromedp.CSS("form[action] button[autofocus]")), chromedp.WaitVisible(chromedp.CSS(".tile")))
+	require.Contains(t, b.text(".account"), "Name of alice")
+	b.do(chromedp.Click(chromedp.CSS(".tile")))
+	require.NotEmpty(t, b.download("desktop.rdp"))
+
+	// The issuer knows the user still.
+	b.do(chromedp.Click(chromedp.CSS(".account button")), chromedp.Click(chromedp.CSS("a.button")), chromedp.WaitVisible(chromedp.CSS(".tile")))
 }
 
 // download returns the file when the browser has all of it.

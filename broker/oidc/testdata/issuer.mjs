@@ -1,7 +1,8 @@
 // An issuer of another make for the tests: oidc-provider, with its own pages for
-// signing in. Argument: the folder node_modules. Commands come on standard input,
-// one JSON object a line; each is answered by a line that starts with {"reply".
-// The end of standard input ends the issuer.
+// signing in. Arguments: the folder node_modules, and the redirect URI of the client,
+// if it is a web server and not a program on the user's machine. Commands come on
+// standard input, one JSON object a line; each is answered by a line that starts with
+// {"reply". The end of standard input ends the issuer.
 //
 //   {"rotate": true}    sign with a new key, and publish the old ones too
 //   {"withdraw": true}  publish the newest key only
@@ -49,8 +50,8 @@ function restart() {
     clients: [{
       client_id: 'reachback',
       token_endpoint_auth_method: 'none',
-      application_type: 'native',
-      redirect_uris: ['http://127.0.0.1/callback'],
+      application_type: process.argv[3] ? 'web' : 'native',
+      redirect_uris: [process.argv[3] ?? 'http://127.0.0.1/callback'],
       response_types: ['code'],
       grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
       id_token_signed_response_alg: 'ES256',
@@ -64,6 +65,7 @@ function restart() {
       deviceFlow: { enabled: true },
       resourceIndicators: {
         enabled: true,
+        defaultResource: () => 'urn:reachback:feed', // of clients that name none
         useGrantedResource: () => true,
         getResourceServerInfo: () => ({
           scope: '',
