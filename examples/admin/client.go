@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/examples/internal/admin/api"
 	"github.com/reachback/reachback/examples/internal/program"
 )
@@ -86,6 +87,9 @@ func (c *client) change(ctx context.Context, method, path string, query url.Valu
 		e := &api.Error{}
 		if json.Unmarshal(data, e) != nil || e.Code == "" {
 			return fmt.Errorf("%s answered with status %d and not as an admin address would", c.base, status)
+		}
+		if e.Code == string(reachback.CodeNotFound) {
+			return fmt.Errorf("%s: %w", path, e)
 		}
 		return e
 	}

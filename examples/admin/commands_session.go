@@ -50,7 +50,7 @@ func listSessions(f *flag.FlagSet) func(context.Context, *asking, []string) erro
 	user := f.String("user", "", "sessions of this `user` only, by his subject")
 	host := f.String("host", "", "sessions on this `host` only, by name or id")
 	live := f.Bool("live", false, "pending and active ones only")
-	limit := f.Int("n", 0, "at most `so many`; 1000 by default")
+	limit := f.Int("n", 0, "`number` of them at most; 1000 by default")
 	return func(ctx context.Context, a *asking, _ []string) error {
 		q := a.scope("user", *user, "host", *host, "limit", number(*limit))
 		if *live {
@@ -85,7 +85,7 @@ func newRecordFilter(f *flag.FlagSet) *recordFilter {
 		host:        f.String("host", "", "records of this `host` only, by name or id"),
 		session:     f.String("session", "", "records of this `session` only"),
 		correlation: f.String("correlation", "", "records with this correlation `id` only"),
-		since:       f.Duration("since", time.Hour, "records of the last so long `duration` only; 0: of all time"),
+		since:       f.Duration("since", time.Hour, "`duration` to look back, such as 30m or 48h; 0: of all time"),
 	}
 }
 
@@ -105,8 +105,8 @@ func listRecords(f *flag.FlagSet) func(context.Context, *asking, []string) error
 	filter := newRecordFilter(f)
 	step := f.String("step", "", "records of this `step` only")
 	code := f.String("code", "", "records with this `code` only; * for any code")
-	before := f.Int("before", 0, "only `ids` before this one")
-	limit := f.Int("n", 0, "at most `so many`; 1000 by default")
+	before := f.Int("before", 0, "records with a smaller `id` only, for the next page")
+	limit := f.Int("n", 0, "`number` of them at most; 1000 by default")
 	return func(ctx context.Context, a *asking, _ []string) error {
 		q, err := filter.query(a)
 		if err != nil {

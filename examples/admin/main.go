@@ -91,7 +91,11 @@ func (c *command) call(ctx context.Context, p *program.Program, o *options, args
 		return program.UsageError(fmt.Sprintf("%s: %v", c.name, err))
 	}
 	if want := len(strings.Fields(c.args)); f.NArg() != want {
-		return program.UsageError(fmt.Sprintf("the command is %q, with %d arguments and not %d; its flags come first", strings.TrimSpace(c.name+" "+c.args), want, f.NArg()))
+		noun := "arguments"
+		if want == 1 {
+			noun = "argument"
+		}
+		return program.UsageError(fmt.Sprintf("the command is %q, with %d %s and not %d; its flags come first", strings.TrimSpace(c.name+" "+c.args), want, noun, f.NArg()))
 	}
 	asks, err := dial(o)
 	if err != nil {

@@ -35,7 +35,7 @@ func TestWhyTellsWhatWentWrong(t *testing.T) {
 		meaning string // empty: nothing is wrong
 	}{
 		{"no host", []broker.Record{connect, call, {Step: broker.StepOrchestrate, Code: reachback.CodeNoHost, Detail: "pool desktops"}},
-			reachback.CodeNoHost, "no session host of the pool is up: pool desktops"},
+			reachback.CodeNoHost, "no session host of the pool is ready: pool desktops"},
 		{"not assigned", []broker.Record{{Step: broker.StepConnect, Code: reachback.CodeNotAssigned}}, reachback.CodeNotAssigned, "assigned"},
 		{"the second host did it", []broker.Record{connect, call, {Step: broker.StepSummon, Code: reachback.CodeHostRefused}, summon, found, answer, joined}, "", ""},
 		{"it came about and ended well", []broker.Record{connect, call, summon, found, answer, joined, {Step: broker.StepEnd, Code: reachback.CodeClosed}}, "", ""},

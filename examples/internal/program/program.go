@@ -3,6 +3,7 @@
 package program
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -154,12 +155,15 @@ func (p *Program) Event(name string, fields ...any) {
 	io.WriteString(p.stdout, b.String())
 }
 
+// mustJSON leaves <, > and & as they are, for people to copy.
 func mustJSON(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		panic("program: an event's field cannot be JSON: " + err.Error())
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // OneLine makes one line of s, without control characters and not endless.

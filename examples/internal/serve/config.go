@@ -23,6 +23,7 @@ type Config struct {
 	Certificate CertificateConfig
 	Database    DatabaseConfig // of a broker
 	SignIn      SignInConfig   // of a feed
+	Signing     SigningConfig  // of a feed
 	Broker      BrokerConfig   // of a gateway without a broker beside it
 	Admin       AdminConfig
 
@@ -47,6 +48,9 @@ type SignInConfig struct {
 	Issuer   string
 	Audience string
 	ClientID string // of users' programs; empty: they get their tokens elsewhere
+	// ClientSecretFile is for issuers at which the page must be a confidential
+	// client; the same client then serves programs only without it.
+	ClientSecretFile string
 }
 
 // A BrokerConfig says how a gateway reaches its broker on another machine.
@@ -88,8 +92,14 @@ func (c *Config) check() (*plan, error) {
 	if err := p.readURLs(); err != nil {
 		return nil, err
 	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return nil, program.UsageError(fmt.Sprintf("flag -listen: %q is not HOST:PORT", c.Listen))
+	}
 	if (c.Certificate.CertFile == "") != (c.Certificate.KeyFile == "") {
 		return nil, program.UsageError("flags -tls-cert and -tls-key come together")
+	}
+	if (c.Signing.CertFile == "") != (c.Signing.KeyFile == "") {
+		return nil, program.UsageError("flags -sign-cert and -sign-key come together")
 	}
 	if err := p.checkPlaces(); err != nil {
 		return nil, err
@@ -169,17 +179,19 @@ func (p *plan) checkPlaces() error {
 		{"-broker", p.Broker.URL != "", p.apart(), "a gateway without a broker beside it"},
 		{"-ca", p.Broker.CA != "", p.apart(), "a gateway without a broker beside it"},
 		{"-enrol", p.Broker.Enrol != "", p.apart(), "a gateway without a broker beside it"},
-		{"-instance-url", p.InstanceURL != "", p.gateway, roleGateway},
-		{"-db", p.Database.DSN != "", p.broker, roleBroker},
-		{"-key-file", p.Database.KeyFile != "", p.broker, roleBroker},
-		{"-seed", p.Seed != "", p.broker, roleBroker},
-		{"-dev-idp", signIn.DevIdP, p.feed, roleFeed},
-		{"-oidc-issuer", signIn.Issuer != "", p.feed, roleFeed},
-		{"-oidc-audience", signIn.Audience != "", p.feed, roleFeed},
-		{"-oidc-client-id", signIn.ClientID != "", p.feed, roleFeed},
+		{"-instance-url", p.InstanceURL != "", p.gateway, "a gateway"},
+		{"-db", p.Database.DSN != "", p.broker, "a broker"},
+		{"-key-file", p.Database.KeyFile != "", p.broker, "a broker"},
+		{"-seed", p.Seed != "", p.broker, "a broker"},
+		{"-dev-idp", signIn.DevIdP, p.feed, "a feed"},
+		{"-oidc-issuer", signIn.Issuer != "", p.feed, "a feed"},
+		{"-oidc-audience", signIn.Audience != "", p.feed, "a feed"},
+		{"-oidc-client-id", signIn.ClientID != "", p.feed, "a feed"},
+		{"-oidc-client-secret-file", signIn.ClientSecretFile != "", p.feed, "a feed"},
+		{"-sign-cert", p.Signing.CertFile != "", p.feed, "a feed"},
 	} {
 		if f.set && !f.of {
-			return program.UsageError(fmt.Sprintf("flag %s is for the role %s, which -roles does not give", f.name, f.role))
+			return program.UsageError(fmt.Sprintf("flag %s is for %s, which -roles does not make of this process", f.name, f.role))
 		}
 	}
 	return nil
@@ -201,7 +213,7 @@ func (c *DatabaseConfig) check() error {
 
 func (c *SignInConfig) check() error {
 	switch {
-	case c.DevIdP && (c.Issuer != "" || c.Audience != "" || c.ClientID != ""):
+	case c.DevIdP && (c.Issuer != "" || c.Audience != "" || c.ClientID != "" || c.ClientSecretFile != ""):
 		return program.UsageError("flag -dev-idp is an issuer, and -oidc-… another one: only one of them")
 	case c.DevIdP:
 		return nil
@@ -209,6 +221,8 @@ func (c *SignInConfig) check() error {
 		return program.UsageError("flag -oidc-issuer is required: nobody could sign in; -dev-idp is one for demonstrations")
 	case !issuerURL(c.Issuer):
 		return program.UsageError(fmt.Sprintf("flag -oidc-issuer: %q is not the https URL of an issuer", c.Issuer))
+	case c.ClientSecretFile != "" && c.ClientID == "":
+		return program.UsageError("flag -oidc-client-secret-file is the secret of -oidc-client-id, which is missing")
 	case c.Audience == "":
 		return program.UsageError("flag -oidc-audience is required with -oidc-issuer: tokens for other services would do")
 	}

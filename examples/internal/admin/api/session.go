@@ -35,7 +35,7 @@ type Record struct {
 	Step          string    `json:"step" doc:"What it is about: feed, connect, call, start, orchestrate, summon, answer, joined, path, end; and enrol, channel, admin." example:"orchestrate"`
 	Party         string    `json:"party" doc:"Who saw it: client, gateway, broker or host." example:"broker"`
 	Code          string    `json:"code,omitempty" doc:"Why it failed or ended; left out: it succeeded." example:"no_host"`
-	Message       string    `json:"message,omitempty" doc:"What the code means." example:"no session host of the pool is up"`
+	Message       string    `json:"message,omitempty" doc:"What the code means." example:"no session host of the pool is ready"`
 	CorrelationID string    `json:"correlation_id,omitempty" doc:"The same in all records of one connection." example:"5e8f1c0a9d3b47f2a6c1d4e7b8f90213"`
 	DurationMS    float64   `json:"duration_ms,omitempty" doc:"How long the step took, in milliseconds." example:"12.5"`
 	Tenant        string    `json:"tenant,omitempty" doc:"The user's tenant." example:"contoso"`
