@@ -40,6 +40,7 @@ type Resource struct {
 	// such as ".txt", in small letters.
 	Extensions []string          `json:"extensions,omitempty"`
 	RDP        map[string]string `json:"rdp,omitempty"` // RDP properties of the pool: name to "type:value"
+	Raw        bool              `json:"raw,omitempty"` // the pool admits raw calls
 	UpdatedAt  time.Time         `json:"updated_at,omitzero"`
 }
 

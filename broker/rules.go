@@ -140,6 +140,6 @@ func (r *SeedResource) Resource(p *SeedPool) reachback.Resource {
 	return reachback.Resource{
 		ID: r.ID, Title: cmp.Or(r.Title, r.ID), Kind: cmp.Or(r.Kind, reachback.KindDesktop), Pool: r.Pool,
 		Program: r.Program, Icon: r.Icon, Folder: cmp.Or(r.Folder, "/"),
-		Extensions: slices.Clone(r.Extensions), RDP: maps.Clone(p.RDP),
+		Extensions: slices.Clone(r.Extensions), RDP: maps.Clone(p.RDP), Raw: p.Raw,
 	}
 }

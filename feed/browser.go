@@ -41,7 +41,7 @@ const (
 // A browser holds the access token in a cookie that only this handler can read, until
 // the token ends, or for 12 hours at most. Then the user signs in again, which the issuer
 // may do without asking him. The cookie counts as the token does, at requests that
-// change nothing; so it never opens a session.
+// change nothing, and where the page itself asks for a file that opens a resource.
 type BrowserSignIn struct {
 	// SignIn has the issuer, which client the feed is there, and what it asks for;
 	// "openid" is always among the scopes. The access tokens must be such as
@@ -178,10 +178,9 @@ func (x *exchange) signOut() error {
 
 // browserRequest returns the request as a program would make it that holds the token of
 // the browser's cookie; the request as it is where there is none, where it does not count, or
-// beside a token. A page of another site can make a browser ask for something, and not see the
-// answer, so the cookie counts where nothing is changed.
+// beside a token.
 func (x *exchange) browserRequest() (*http.Request, error) {
-	if x.browsers == nil || x.r.Header.Get("Authorization") != "" || x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
+	if x.browsers == nil || x.r.Header.Get("Authorization") != "" || !x.cookieCounts() {
 		return x.r, nil
 	}
 	token, err := x.cookie(cookieSession)
@@ -189,6 +188,23 @@ func (x *exchange) browserRequest() (*http.Request, error) {
 		return x.r, err
 	}
 	return withToken(x.r, string(token)), nil
+}
+
+// cookieCounts reports whether the request may go by the browser's cookie. A page of another
+// site can have a browser ask for something, and not see the answer; so it counts where nothing
+// is changed, and to open a resource where the browser says that the page asks. What says
+// nothing of where it comes from is no browser's, and has no cookie to show.
+func (x *exchange) cookieCounts() bool {
+	switch {
+	case x.r.Method == http.MethodGet || x.r.Method == http.MethodHead:
+		return true
+	case x.r.Method != http.MethodPost || !strings.HasPrefix(x.r.URL.Path, pathOpen):
+		return false
+	}
+	if site := x.r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
+	}
+	return x.r.Header.Get("Origin") == "https://"+x.base.Host
 }
 
 func withToken(r *http.Request, token string) *http.Request {

@@ -75,9 +75,17 @@ func (x *exchange) connect() error {
 	if err != nil {
 		return err
 	}
+	raw := key == [32]byte{}
+	asFile := wantsFile(parseAccept(x.r.Header.Values("Accept")))
+	if asFile && !raw {
+		return reachback.Refuse(reachback.CodeBadRequest) // who opens the file has no such key
+	}
 	c, err := x.Source.Connect(x.r.Context(), x.user, resource, key)
 	if err != nil {
 		return err
+	}
+	if asFile {
+		return x.sendConnectionFile(resource, c)
 	}
 	answer, err := json.Marshal(connectAnswer{c.Gateways, c.Token, c.Keys, c.CorrelationID})
 	if err != nil {
@@ -88,7 +96,7 @@ func (x *exchange) connect() error {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	x.w.Write(append(answer, '\n'))
-	x.log(slog.LevelInfo, "connection issued", "resource", printable.Clip(resource), "raw", key == [32]byte{})
+	x.log(slog.LevelInfo, "connection issued", "resource", printable.Clip(resource), "raw", raw)
 	return nil
 }
 

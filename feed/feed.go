@@ -35,6 +35,7 @@ const (
 	pathRDP  = "/feed/rdp/"
 	pathIcon = "/feed/icon/"
 	pathWCX  = "/feed/workspace.wcx"
+	extRDP   = ".rdp"
 
 	// paramFolder is the parameter of the feed's URL that asks for one folder.
 	paramFolder = "folder"

@@ -266,12 +266,11 @@ func (x *exchange) file(name string) error {
 	if err != nil {
 		return err
 	}
-	id, ok := strings.CutSuffix(name, ".rdp")
-	i := slices.IndexFunc(rs, func(r reachback.Resource) bool { return r.ID == id })
-	if !ok || i < 0 || !validID(id) {
-		return reachback.Refuse(reachback.CodeResourceNotFound)
+	r, err := resourceOfFile(rs, name)
+	if err != nil {
+		return err
 	}
-	f, err := fileOf(x.base, &rs[i])
+	f, err := fileOf(x.base, r)
 	if err != nil {
 		return err
 	}
@@ -281,11 +280,25 @@ func (x *exchange) file(name string) error {
 	}
 	sum := sha256.Sum256(data)
 	x.private(etag(sum[:]))
-	x.w.Header().Set("Content-Disposition", `attachment; filename="`+id+`.rdp"`)
-	x.send("application/x-rdp", data)
-	x.log(slog.LevelDebug, "file read", "resource", id)
+	x.w.Header().Set("Content-Disposition", attachment(r.ID))
+	x.send(typeRDP, data)
+	x.log(slog.LevelDebug, "file read", "resource", r.ID)
 	return nil
 }
+
+// resourceOfFile returns that of rs whose file has the name. Whose it is not gets the
+// answer of one that is nobody's.
+func resourceOfFile(rs []reachback.Resource, name string) (*reachback.Resource, error) {
+	id, ok := strings.CutSuffix(name, extRDP)
+	i := slices.IndexFunc(rs, func(r reachback.Resource) bool { return r.ID == id })
+	if !ok || i < 0 || !validID(id) {
+		return nil, reachback.Refuse(reachback.CodeResourceNotFound)
+	}
+	return &rs[i], nil
+}
+
+// attachment has a browser store the file of a resource.
+func attachment(id string) string { return `attachment; filename="` + fileName(id) + `"` }
 
 // private marks the answer as this user's: it may be kept, and is asked for
 // again at each use.

@@ -10,6 +10,7 @@ import (
 const (
 	typeWorkspace = "application/x-msts-radc+xml"
 	typeDiscovery = "application/x-msts-radc-discovery+xml"
+	typeRDP       = "application/x-rdp"
 	paramVersion  = "radc_schema_version"
 
 	maxRanges = 32 // of the Accept fields; what comes after is not read
@@ -134,4 +135,18 @@ func wantsDiscovery(ranges []mediaRange) bool {
 		discovery = discovery || r.weight > 0 && r.typ == typeDiscovery
 	}
 	return discovery
+}
+
+// wantsFile reports whether connect is asked for a file: whether there is nothing that
+// the client would rather have.
+func wantsFile(ranges []mediaRange) bool {
+	file, other := 0, 0
+	for _, r := range ranges {
+		if r.typ == typeRDP {
+			file = max(file, r.weight)
+		} else {
+			other = max(other, r.weight)
+		}
+	}
+	return file > 0 && file >= other
 }

@@ -21,6 +21,7 @@ import (
 const (
 	pathPage      = "/"
 	pathAsset     = "/page/"
+	pathOpen      = "/open/"
 	pathPublisher = "/feed/publisher.cer"
 
 	maxQuery = 200 // bytes of a search
@@ -52,6 +53,7 @@ type pageView struct {
 	Shown     int
 	Total     int
 	Folders   []pageFolder
+	Opens     bool           // some of them in stock clients
 	Publisher *publisherView // nil where files are not signed
 	Origin    string
 	FeedURL   string
@@ -70,6 +72,7 @@ type pageFolder struct {
 
 type pageTile struct {
 	Title, Kind, File string
+	Open              string // where the pool admits stock clients: what opens it in one
 	Icon, LargeIcon   string
 	Hidden            bool // by the search
 }
@@ -84,6 +87,7 @@ type publisherView struct {
 func (x *exchange) servePage() error {
 	path := x.r.URL.Path
 	asset, isAsset := strings.CutPrefix(path, pathAsset)
+	file, isOpen := strings.CutPrefix(path, pathOpen)
 	switch {
 	case path == pathPage:
 		return x.page()
@@ -95,6 +99,8 @@ func (x *exchange) servePage() error {
 		return x.signOut()
 	case path == pathPublisher:
 		return x.publisher()
+	case isOpen:
+		return x.open(file)
 	case isAsset:
 		return x.asset(asset)
 	}
@@ -152,8 +158,11 @@ func (v *pageView) fill(ws *workspace) {
 			f = &pageFolder{Name: name}
 			byName[name] = f
 		}
-		t := pageTile{Title: cmp.Or(r.Title, r.ID), Kind: kindText(r.Kind), File: pathRDP + r.ID + ".rdp"}
+		t := pageTile{Title: cmp.Or(r.Title, r.ID), Kind: kindText(r.Kind), File: pathRDP + r.ID + extRDP}
 		t.Icon, t.LargeIcon = pathIcon+iconOf(r)+"-64.png", pathIcon+iconOf(r)+"-256.png"
+		if r.Raw {
+			t.Open, v.Opens = pathOpen+r.ID+extRDP, true
+		}
 		t.Hidden = !matches(v.Query, t.Title, name, t.Kind)
 		if !t.Hidden {
 			f.Shown++

@@ -216,7 +216,7 @@ func (s *session) file(ctx context.Context, st *store, e *entry, r *resourceStat
 	if !r.Stored || !st.has(e.id) {
 		r.ETag = ""
 	}
-	a, err := s.get(ctx, e.file, "application/x-rdp", r.ETag, MaxRDPFile)
+	a, err := s.get(ctx, e.file, typeRDP, r.ETag, MaxRDPFile)
 	if err != nil || a.unchanged {
 		return err
 	}

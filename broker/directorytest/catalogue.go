@@ -156,7 +156,7 @@ var catalogueCases = []testCase{
 		r.UpdatedAt = time.Time{}
 		require.Equal(p.t, reachback.Resource{
 			ID: "app", Title: "App", Kind: reachback.KindRemoteApp, Pool: "desktops", Program: "||app", Icon: "app.png", Folder: "/tools",
-			Extensions: []string{".txt"}, RDP: map[string]string{"audiomode": "i:0", "drivestoredirect": "s:"},
+			Extensions: []string{".txt"}, RDP: map[string]string{"audiomode": "i:0", "drivestoredirect": "s:"}, Raw: true,
 		}, r)
 	}},
 	{"what a resource leaves out is filled in for its users", func(p *place) {

@@ -9,7 +9,7 @@ if (field) {
   const tiles = [...document.querySelectorAll(".tile")].map((tile) => {
     const folder = tile.closest(".folder");
     const texts = [tile.querySelector(".name"), folder.querySelector("h2"), tile.querySelector(".kind")];
-    return { item: tile.parentElement, folder, text: texts.map((t) => (t ? t.textContent : "")).join(" ").toLowerCase() };
+    return { item: tile.closest("li"), folder, text: texts.map((t) => (t ? t.textContent : "")).join(" ").toLowerCase() };
   });
   const search = () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
