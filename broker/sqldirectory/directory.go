@@ -106,7 +106,8 @@ func (d *Directory) openSQLite(ctx context.Context, path string) error {
 	if path == "" {
 		return errors.New("sqlite: a path is missing")
 	}
-	s, err := openSQLite(ctx, path, func() int64 { return sqliteClock() + d.ahead() }, &d.counters)
+	clock := &steadyClock{}
+	s, err := openSQLite(ctx, path, func() int64 { return clock.now() + d.ahead() }, &d.counters)
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}

@@ -14,13 +14,14 @@
 //
 // # Time and presence
 //
-// The database's clock counts, and no broker's. A Directory on PostgreSQL is a node
-// with a lease that it renews; a host is up while its row says so and the lease of
-// the node that has its channel is in force. A node that was cut off for longer than
-// its lease finds its hosts absent and puts them back when it returns. Who could not
-// reach the database himself judges nobody's lease for one lease time after, because
-// the others could not renew theirs either. A SQLite file belongs to one process:
-// what its predecessor left up is absent from the moment of opening.
+// The database's clock counts, and no broker's; SQLite's is the machine's, whose
+// being set it follows slowly. A Directory on PostgreSQL is a node with a lease that
+// it renews; a host is up while its row says so and the lease of the node that has
+// its channel is in force. A node that was cut off for longer than its lease finds
+// its hosts absent and puts them back when it returns. Who could not reach the
+// database himself judges nobody's lease for one lease time after, because the
+// others could not renew theirs either. A SQLite file belongs to one process: what
+// its predecessor left up is absent from the moment of opening.
 //
 // What has run out, such as slots that were never joined, is cleared once a second,
 // and always before somebody is refused because all hosts are full.

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -364,6 +363,3 @@ func (c *sqliteConn) close() {
 	}
 	c.conn.Close()
 }
-
-// sqliteClock is the machine's.
-func sqliteClock() int64 { return time.Now().UnixMicro() }
