@@ -5,7 +5,8 @@
 // is the document of [MS-TSWP] that every client of RemoteApp and Desktop
 // Connections reads, the files are those that mstsc, FreeRDP and others open.
 // They hold no secret: what opens a session comes from connect, when it is
-// opened.
+// opened. To clients of others, which know no connect, the page and connect give a
+// file for this once, which does.
 //
 // [Find] makes a feed's URL of what its users are told. [Client] subscribes to it,
 // keeps its files in a folder, and asks for connections on behalf of a
