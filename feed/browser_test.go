@@ -332,7 +332,10 @@ func TestSignInLeadsNowhereElse(t *testing.T) {
 func TestSessionEnds(t *testing.T) {
 	i := newSignInIssuer(t)
 	v, s := newPage(t, i)
-	i.answer = func(a map[string]any) { a["expires_in"] = 1 }
+	i.answer = func(a map[string]any) { a["expires_in"] = -5 }
+	v.signIn(i)
+	require.Equal(t, reachback.CodeTokenExpired, refusal(t, v.do("GET", "/feed", "Accept: application/json")).Code, "whatever the source takes")
+	i.answer = nil
 	v.signIn(i)
 	s.change(func(s *source) { delete(s.users, "alice-token") }) // as if it had expired
 	w := v.get("/")
