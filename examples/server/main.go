@@ -21,7 +21,7 @@
 //
 // A seed file is its tenant's whole setup: whenever it is read, at the start and on
 // SIGHUP, it takes the place of what was changed through -admin. SIGHUP also reads
-// the certificates again. What is broken then stays as it was.
+// the certificates again, those of -sign-cert too. What is broken then stays as it was.
 //
 // Standard output has the event "ready".
 package main
@@ -56,8 +56,11 @@ func main() {
 		f.StringVar(&cfg.SignIn.Issuer, "oidc-issuer", "", "`URL` of the OpenID Connect issuer that signs users in")
 		f.StringVar(&cfg.SignIn.Audience, "oidc-audience", "", "`audience` that its tokens must name")
 		f.StringVar(&cfg.SignIn.ClientID, "oidc-client-id", "", "`id` of users' programs as a public client of the issuer, which the feed tells them; without it they bring tokens of their own")
+		f.StringVar(&cfg.SignIn.ClientSecretFile, "oidc-client-secret-file", "", "`file` with that client's secret, for issuers that want one of the page; programs' sign-in needs none")
 		f.BoolVar(&cfg.SignIn.DevIdP, "dev-idp", false, "be an issuer for the seed's users, or alice, for demonstrations on loopback")
 
+		f.StringVar(&cfg.Signing.CertFile, "sign-cert", "", "`file` with the certificate chain that signs the .rdp files, PEM, RSA; without it they are not signed")
+		f.StringVar(&cfg.Signing.KeyFile, "sign-key", "", "`file` with the key of -sign-cert, PEM")
 		f.StringVar(&cfg.Admin.Addr, "admin", "", "`address` of the admin API, metrics and profiles: loopback, or any with the three flags below")
 		f.StringVar(&cfg.Admin.CertFile, "admin-cert", "", "`file` with the certificate chain of -admin, PEM")
 		f.StringVar(&cfg.Admin.KeyFile, "admin-key", "", "`file` with the key of -admin-cert, PEM")

@@ -38,6 +38,13 @@ func (s *Server) openFeed(mux *http.ServeMux) error {
 	if err := s.openSignIn(h, mux); err != nil {
 		return err
 	}
+	if c := s.plan.Signing; c.CertFile != "" {
+		var err error
+		if s.signing, err = c.openSigning(); err != nil {
+			return err
+		}
+		h.Signer = s.signing.current.Load
+	}
 	mux.Handle("/", h)
 	return nil
 }

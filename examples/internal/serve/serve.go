@@ -41,6 +41,7 @@ type Server struct {
 	listener net.Listener
 	http     *http.Server
 	cert     *certificate
+	signing  *signing // of the .rdp files; nil without -sign-cert
 
 	gateway *relay.Relay   // nil without the role
 	link    *broker.Link   // to the gateway's broker, where that is elsewhere; otherwise nil

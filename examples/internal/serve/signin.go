@@ -57,7 +57,14 @@ func (s *Server) openSignIn(h *feed.Handler, mux *http.ServeMux) (err error) {
 func (s *Server) openPage(h *feed.Handler) error {
 	signIn := *h.SignIn
 	signIn.Scopes = slices.DeleteFunc(slices.Clone(signIn.Scopes), func(scope string) bool { return scope == "offline_access" })
-	h.Browser = &feed.BrowserSignIn{SignIn: signIn}
+	h.Browser = &feed.BrowserSignIn{SignIn: signIn, Key: s.store.cookies}
+	if file := s.plan.SignIn.ClientSecretFile; file != "" {
+		secret, err := readSecret("-oidc-client-secret-file", file, leastPassword)
+		if err != nil {
+			return err
+		}
+		h.Browser.ClientSecret = string(secret)
+	}
 	if s.issuer != nil { // which is this server
 		trust, err := program.TrustFile(s.CAFile)
 		if err != nil {

@@ -2,6 +2,8 @@ package serve
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -18,8 +20,9 @@ const databaseFile = "reachback.db"
 
 // A store is where the broker keeps what it knows, its keys among them.
 type store struct {
-	dir  *sqldirectory.Directory
-	keys *broker.Keys
+	dir     *sqldirectory.Directory
+	keys    *broker.Keys
+	cookies []byte // seals those of the page, in every process with the same key file
 }
 
 func (s *store) close() { s.dir.Close() }
@@ -42,6 +45,9 @@ func (p *plan) openStore(ctx context.Context) (_ *store, err error) {
 		return nil, err
 	}
 	s := &store{}
+	if s.cookies, err = hkdf.Key(sha256.New, secret, nil, "reachback server: cookies of the page", 32); err != nil {
+		return nil, err
+	}
 	if s.dir, err = sqldirectory.Open(ctx, dsn, &sqldirectory.Options{KeySecret: secret, Logger: p.Logger.With("part", "directory")}); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (s *Server) upkeep(ctx context.Context) {
 
 func (s *Server) renew(ctx context.Context) {
 	if s.cert.own && s.cert.aged(time.Now()) {
-		s.report("certificate renewed", s.cert.reload())
+		s.report("certificate", "renewed", s.cert.reload())
 	}
 	if s.signing != nil {
 		s.signing.warn(s)
@@ -36,7 +36,7 @@ func (s *Server) renew(ctx context.Context) {
 	if s.store != nil && time.Since(s.store.keys.Newest()) > rotateAfter {
 		ctx, cancel := context.WithTimeout(ctx, openTimeout)
 		defer cancel()
-		s.report("token keys rotated", s.store.keys.Rotate(ctx))
+		s.report("token keys", "rotated", s.store.keys.Rotate(ctx))
 	}
 }
 
@@ -47,22 +47,22 @@ func (s *Server) Reload(ctx context.Context) {
 	defer s.reloading.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	s.report("certificate", s.cert.reload())
+	s.report("certificate", "reloaded", s.cert.reload())
 	if s.signing != nil {
-		s.report("certificate of the .rdp files", s.signing.reload())
+		s.report("certificate of the .rdp files", "reloaded", s.signing.reload())
 	}
 	if s.admin != nil && s.plan.Admin.CertFile != "" {
-		s.report("certificate of the admin address", s.admin.Reload())
+		s.report("certificate of the admin address", "reloaded", s.admin.Reload())
 	}
 	if s.store != nil && s.plan.Seed != "" {
-		s.report("seed", s.applySeed(ctx))
+		s.report("seed", "reloaded", s.applySeed(ctx))
 	}
 }
 
-func (s *Server) report(what string, err error) {
+func (s *Server) report(what, done string, err error) {
 	if err != nil {
-		s.logger.Error(what+" not reloaded, the old one stays in force", "err", err)
+		s.logger.Error(what+" not "+done+", the old one stays in force", "err", err)
 		return
 	}
-	s.logger.Info(what + " reloaded")
+	s.logger.Info(what + " " + done)
 }
