@@ -35,7 +35,7 @@ func TestD13_NothingButItsServicesOnThePort(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}
 	defer client.CloseIdleConnections()
 	for _, path := range []string{
-		"/", "/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/metrics", "/stats", "/admin", "/dev-idp",
+		"/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/metrics", "/stats", "/admin", "/dev-idp",
 		"/reachback/v1/", "/reachback/v1/stats", "/healthz", "/openapi.json", "/api/v1/stats", "/api/v1/pools", "/reachback.db", "/key", "/alice.token", "/../reachback.db",
 	} {
 		resp, err := client.Get(s.URL + path)
