@@ -66,15 +66,22 @@ func (b *Broker) Watch(ctx context.Context, f func(relay.Kill)) error {
 func (b *Broker) follow(ctx context.Context, after uint64, look func(context.Context, uint64) (uint64, error)) error {
 	poll := time.NewTicker(pollKills)
 	defer poll.Stop()
+	failing := false // an outage is told once, and its end
 	for {
 		// Taken before the look, so that no nudge is missed.
 		b.mu.Lock()
 		nudged := b.nudged
 		b.mu.Unlock()
 		var err error
-		if after, err = look(ctx, after); err != nil && ctx.Err() == nil {
-			b.log().Error("kills not read", "err", err)
+		after, err = look(ctx, after)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !failing:
+			b.log().Error("kills not read, and asked for until they are", "err", err)
+		case err == nil && failing:
+			b.log().Info("kills read again")
 		}
+		failing = err != nil
 		select {
 		case <-nudged:
 		case <-poll.C:

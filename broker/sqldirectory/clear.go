@@ -25,15 +25,22 @@ const (
 func (d *Directory) keepClear(ctx context.Context) {
 	tick := time.NewTicker(clearEvery)
 	defer tick.Stop()
+	failing := false // an outage is told once, and its end
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		if err := d.clear(ctx); err != nil && ctx.Err() == nil {
-			d.log().Error("what has run out is not cleared", "err", err)
+		err := d.clear(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !failing:
+			d.log().Error("what has run out is not cleared, and tried until it is", "err", err)
+		case err == nil && failing:
+			d.log().Info("what has run out is cleared again")
 		}
+		failing = err != nil
 	}
 }
 
