@@ -156,7 +156,9 @@ func TestPageInABrowser(t *testing.T) {
 	drawnIcon(t, in.path("green.png"), color.NRGBA{0x1a, 0x7f, 0x5a, 0xff})
 	drawnIcon(t, in.path("blue.png"), color.NRGBA{0x2f, 0x6f, 0xc1, 0xff})
 	drawnIcon(t, in.path("orange.png"), color.NRGBA{0xc2, 0x5a, 0x14, 0xff})
-	in.server = start(t, "server", "-dir", in.path("srv"), "-listen", in.addr, "-public-url", "https://"+in.addr, "-dev-idp", "-seed", writeFile(t, in.path("seed.json"), pageSeed), "-v")
+	roots := writePublisher(t, in.path("sign.pem"), in.path("sign.key"), "Example Publisher", time.Now().Add(300*24*time.Hour))
+	in.server = start(t, "server", "-dir", in.path("srv"), "-listen", in.addr, "-public-url", "https://"+in.addr, "-dev-idp",
+		"-seed", writeFile(t, in.path("seed.json"), pageSeed), "-sign-cert", in.path("sign.pem"), "-sign-key", in.path("sign.key"), "-v")
 	ready := in.server.await("ready", patience)
 
 	b.scripts(false)
@@ -173,6 +175,9 @@ func TestPageInABrowser(t *testing.T) {
 	require.NoError(t, err)
 	address, _ := f.Get("full address")
 	require.Equal(t, "ledger", address.Value)
+	signature, err := f.Verify(feed.VerifyOptions{Roots: roots})
+	require.NoError(t, err)
+	require.Equal(t, "Example Publisher", signature.Publisher)
 
 	b.scripts(true)
 	b.do(chromedp.Navigate(ready.str("page")), chromedp.WaitVisible(chromedp.CSS(".instant")))
