@@ -26,6 +26,7 @@ type decision struct {
 	// Set before done is closed.
 	permit *relay.Permit
 	err    error
+	why    string // for the record: what is the matter with the hosts
 	at     time.Time
 
 	waiters int       // requests that wait for it; guarded by Broker.mu

@@ -133,8 +133,8 @@ func (b *Broker) permit(ctx context.Context, d *decision, c *relay.Call, t *toke
 		if reachback.CodeOf(err) == reachback.CodeNoHost && b.Starter != nil && len(refusals) == 0 {
 			s, err = b.reserveStarted(ctx, d, r)
 		}
-		if reachback.CodeOf(err) == reachback.CodeNoHost && len(refusals) == 0 {
-			err = b.noHost(ctx, r)
+		if code := reachback.CodeOf(err); (code == reachback.CodeNoHost || code == reachback.CodeHostsFull) && len(refusals) == 0 {
+			d.why, err = b.noHost(ctx, r, err)
 		}
 		if err != nil {
 			return nil, outcome(err, refusals)

@@ -67,7 +67,7 @@ func (b *Broker) recordDecision(d *decision, c *relay.Call, said *token.Connecti
 	r := Record{
 		Step: StepOrchestrate, Party: partyBroker, Code: reachback.CodeOf(err), CorrelationID: said.CorrelationID,
 		Duration: time.Since(began), Tenant: said.User.Tenant, User: said.User.Subject, Resource: said.Resource,
-		Call: c.ID, Gateway: c.Gateway, Remote: c.Remote.String(),
+		Call: c.ID, Gateway: c.Gateway, Remote: c.Remote.String(), Detail: d.why,
 	}
 	if d.permit != nil {
 		r.Session, r.Host = d.permit.Session, d.permit.Host

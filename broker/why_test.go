@@ -262,3 +262,24 @@ func TestAFloodOfRefusalsIsNoFloodOfRecords(t *testing.T) {
 		require.Zero(t, w.broker.Stats().RecordsDropped)
 	})
 }
+
+// Where no host will do, the record says what is the matter with those that there are.
+func TestTheRecordSaysWhatIsTheMatterWithTheHosts(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		r := w.beside()
+		detail := func() string {
+			refused := open(t, r, w.connect(alice(), "desktop"), false)
+			require.NotNil(t, refused)
+			got := w.why(RecordQuery{CorrelationID: refused.CorrelationID, Step: StepOrchestrate})
+			require.Len(t, got, 1)
+			return got[0].Detail
+		}
+		require.Equal(t, "pool desktops: no host is enrolled", detail())
+		one, two, three := w.up("pc1", "desktops"), w.up("pc2", "desktops"), w.up("pc3", "desktops")
+		require.NoError(t, w.broker.SetDrain(t.Context(), one.id, true))
+		require.NoError(t, w.broker.SetDrain(t.Context(), two.id, true))
+		three.stop()
+		synctest.Wait()
+		require.Equal(t, "pool desktops: 2 in drain, 1 not connected", detail())
+	})
+}
