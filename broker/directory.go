@@ -117,6 +117,8 @@ type Enrolment interface {
 	RevokeGateway(ctx context.Context, id string) error
 
 	// Kills returns the kills in force whose revision is over after, in order.
+	// Where no kill has had the revision after yet, the directory has forgotten
+	// some, as a database does that an older copy replaces: then it returns all.
 	Kills(ctx context.Context, after uint64) ([]Kill, error)
 }
 

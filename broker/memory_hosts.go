@@ -176,6 +176,9 @@ func (d *MemoryDirectory) RevokeHost(_ context.Context, id string) error {
 func (d *MemoryDirectory) Kills(_ context.Context, after uint64) ([]Kill, error) {
 	d.begin()
 	defer d.mu.Unlock()
+	if after > d.revision {
+		after = 0
+	}
 	i, _ := slices.BinarySearchFunc(d.kills, after+1, func(k Kill, r uint64) int { return cmp.Compare(k.Revision, r) })
 	return slices.Clone(d.kills[i:]), nil
 }

@@ -137,6 +137,11 @@ var sessionCases = []testCase{
 		kills, err = p.d.Kills(ctx, after)
 		p.ok(err)
 		require.Empty(p.t, kills)
+
+		// Who has seen more than there was knows of a past that this one has not.
+		kills, err = p.d.Kills(ctx, after+100)
+		p.ok(err)
+		require.Len(p.t, kills, 4)
 	})},
 	{"a session is killed once and for all", in(onePlace, oneHost, func(p *place) {
 		s := p.goes("u1", "a")

@@ -48,7 +48,7 @@ func (t *tx) kills(condition string, arg any) ([]broker.Kill, error) {
 func (d *Directory) Kills(ctx context.Context, after uint64) ([]broker.Kill, error) {
 	var found []broker.Kill
 	err := d.read(ctx, func(t *tx) (err error) {
-		found, err = t.kills("revision > $2", int64(after))
+		found, err = t.kills("revision > CASE WHEN (SELECT value FROM counters WHERE name = 'revision') < $2 THEN 0 ELSE $2 END", int64(after))
 		return err
 	})
 	return found, err
