@@ -4,6 +4,7 @@ package hostside
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"os"
 	"os/exec"
@@ -24,7 +25,7 @@ func TestHealth_FreeRDP(t *testing.T) {
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
-	x := exec.Command(xvfb, "-displayfd", "3", "-screen", "0", "320x240x24", "-nolisten", "tcp")
+	x := exec.Command(xvfb, "-displayfd", "3", "-screen", "0", "320x240x24", "-noreset", "-nolisten", "tcp")
 	x.ExtraFiles = []*os.File{w}
 	startPeer(t, x)
 	w.Close()
@@ -53,9 +54,14 @@ func TestHealth_FreeRDP(t *testing.T) {
 
 func startPeer(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		err := cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s ended by %v and said:\n%s", cmd.Path, err, &said)
+		}
 	})
 }
