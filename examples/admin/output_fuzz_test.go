@@ -22,6 +22,7 @@ func FuzzThing(f *testing.F) {
 		f.Add("host", object)
 		f.Add("record", object)
 	}
+	f.Add("host", []byte("{\"name\":\"a\x7f\xc0\"}"))
 	f.Fuzz(func(t *testing.T, kind string, object []byte) {
 		for _, table := range []bool{false, true} {
 			var out, errs bytes.Buffer

@@ -152,7 +152,8 @@ func (p *Program) Event(name string, fields ...any) {
 	b.WriteString("}\n")
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	io.WriteString(p.stdout, b.String())
+	// JSON lets DEL stand in a string as it is; a terminal need not see it.
+	io.WriteString(p.stdout, strings.ReplaceAll(b.String(), "\x7f", `\u007f`))
 }
 
 // mustJSON leaves <, > and & as they are, for people to copy.
