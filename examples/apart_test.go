@@ -23,6 +23,9 @@ import (
 // failsFast is how soon a call ends that cannot be served now.
 const failsFast = 10 * time.Second
 
+// revocationEnforced is how soon a gateway ends that was revoked.
+const revocationEnforced = 5 * time.Second
+
 // An apart is an installation whose gateway is a process of its own, with
 // PostgreSQL behind its broker.
 type apart struct {
@@ -213,7 +216,8 @@ func TestGatewayDrainedThenRevoked(t *testing.T) {
 	ty.finish(t)
 
 	a.operate("POST", "/gateways/"+id+"/revoke", `{}`, nil)
-	require.Equal(t, 1, a.gateway.exit(patience), "a revoked gateway has nothing to do")
+	// Soon, and not after the time that a drain would give its sessions.
+	require.Equal(t, 1, a.gateway.exit(revocationEnforced), "a revoked gateway has nothing to do")
 	last := lines(a.gateway.log())
 	require.Contains(t, last[len(last)-1], "gateway_revoked")
 	for _, p := range []*process{client, host} {
