@@ -108,12 +108,7 @@ const (
 	HealthWithin = 5 * time.Second
 )
 
-func (a *Agent) log() *slog.Logger {
-	if a.Logger == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return a.Logger
-}
+func (a *Agent) log() *slog.Logger { return orSilent(a.Logger) }
 
 // party is the agent as it keeps its channel.
 func (a *Agent) party() *party {

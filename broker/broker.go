@@ -91,7 +91,7 @@ type Broker struct {
 
 	once     sync.Once
 	keys     *Keys
-	dir      Directory       // patient
+	dir      patient
 	ctx      context.Context // ends when the broker is closed
 	cancel   context.CancelCauseFunc
 	books    *books
@@ -190,11 +190,14 @@ func (b *Broker) forget() {
 	}
 }
 
-func (b *Broker) log() *slog.Logger {
-	if b.Logger == nil {
+func (b *Broker) log() *slog.Logger { return orSilent(b.Logger) }
+
+// orSilent is what a Logger field stands for.
+func orSilent(l *slog.Logger) *slog.Logger {
+	if l == nil {
 		return slog.New(slog.DiscardHandler)
 	}
-	return b.Logger
+	return l
 }
 
 // ServeHTTP serves /reachback/v1/control and /reachback/v1/enrol.

@@ -83,7 +83,7 @@ func (g *gatewayControl) trust(ctx context.Context) (*trustMessage, error) {
 		return nil, err
 	}
 	m := &trustMessage{Keys: keys, HostCA: [][]byte{b.keys.hosts.cert.Raw}, Drain: g.drain.Load()}
-	rows, err := b.fleet.rows(ctx, b.dir)
+	rows, err := b.fleet.rows(ctx, b.dir.all)
 	for _, row := range rows {
 		switch {
 		case row.ID != g.id:

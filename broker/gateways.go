@@ -54,7 +54,7 @@ func (f *fleet) changed() {
 // those apart that are up and not in drain.
 func (b *Broker) gatewayURLs(ctx context.Context) []string {
 	urls := slices.Clone(b.Gateways)
-	rows, err := b.fleet.rows(ctx, b.dir)
+	rows, err := b.fleet.rows(ctx, b.dir.all)
 	if err != nil {
 		b.log().Error("gateways not read", "err", err)
 	}
@@ -87,7 +87,7 @@ func (b *Broker) SetGatewayDrain(ctx context.Context, gateway string, on bool) e
 		what = "gateway drain on"
 	}
 	return b.Operate(ctx, what, Record{Gateway: gateway}, func(ctx context.Context) error {
-		if err := b.dir.SetGatewayDrain(ctx, gateway, on); err != nil {
+		if err := b.dir.all.SetGatewayDrain(ctx, gateway, on); err != nil {
 			return err
 		}
 		b.fleet.changed()
@@ -100,7 +100,7 @@ func (b *Broker) SetGatewayDrain(ctx context.Context, gateway string, on bool) e
 // goes through it goes on until the gateway is stopped or its sessions are killed.
 func (b *Broker) RevokeGateway(ctx context.Context, gateway string) error {
 	return b.Operate(ctx, "revoke gateway", Record{Gateway: gateway}, func(ctx context.Context) error {
-		if err := b.dir.RevokeGateway(ctx, gateway); err != nil {
+		if err := b.dir.all.RevokeGateway(ctx, gateway); err != nil {
 			return err
 		}
 		b.endGateway(gateway)

@@ -17,7 +17,7 @@ func (b *Broker) Kill(ctx context.Context, session string) error {
 	b.start()
 	r, _ := b.sessionRecord(ctx, session) // the record is poorer without, the kill is not
 	return b.Operate(ctx, "kill", r, func(ctx context.Context) error {
-		if err := b.dir.Kill(ctx, session, reachback.CodeKilled); err != nil {
+		if err := b.dir.all.Kill(ctx, session, reachback.CodeKilled); err != nil {
 			return err
 		}
 		b.nudge()
@@ -28,7 +28,7 @@ func (b *Broker) Kill(ctx context.Context, session string) error {
 // RevokeHost withdraws a host's identity and ends its channel, legs and sessions.
 func (b *Broker) RevokeHost(ctx context.Context, host string) error {
 	return b.Operate(ctx, "revoke host", Record{Host: host}, func(ctx context.Context) error {
-		if err := b.dir.RevokeHost(ctx, host); err != nil {
+		if err := b.dir.all.RevokeHost(ctx, host); err != nil {
 			return err
 		}
 		b.enforce(Kill{Kill: relay.Kill{Host: host, Code: reachback.CodeHostRevoked}})

@@ -51,12 +51,7 @@ type Link struct {
 
 var _ relay.Orchestrator = (*Link)(nil)
 
-func (l *Link) log() *slog.Logger {
-	if l.Logger == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return l.Logger
-}
+func (l *Link) log() *slog.Logger { return orSilent(l.Logger) }
 
 // party is the link as it keeps its channel.
 func (l *Link) party() *party {

@@ -48,14 +48,14 @@ func (b *Broker) SetDrain(ctx context.Context, host string, on bool) error {
 		what = "drain on"
 	}
 	return b.Operate(ctx, what, Record{Host: host}, func(ctx context.Context) error {
-		return b.dir.SetDrain(ctx, host, on)
+		return b.dir.all.SetDrain(ctx, host, on)
 	})
 }
 
 // Approve lets a host of a pool that asks for approval have users.
 func (b *Broker) Approve(ctx context.Context, host string) error {
 	return b.Operate(ctx, "approve", Record{Host: host}, func(ctx context.Context) error {
-		return b.dir.Approve(ctx, host)
+		return b.dir.all.Approve(ctx, host)
 	})
 }
 

@@ -15,9 +15,9 @@ const directoryWithin = 5 * time.Second
 
 // patient is a directory as its broker asks it: every question ends within
 // directoryWithin, and what is no refusal becomes one, unavailable, with the cause
-// wrapped for the log. What it does not name goes to the directory as it is: that is
-// for operators, who bring their own bounds, and for the fleet, which has its own.
-type patient struct{ Directory }
+// wrapped for the log. The directory itself is all: for operators, who bring their own
+// bounds, and for the fleet, which has its own.
+type patient struct{ all Directory }
 
 // ask asks the directory within its bound.
 func ask[T any](ctx context.Context, question func(context.Context) (T, error)) (T, error) {
@@ -49,99 +49,99 @@ func tell(ctx context.Context, do func(context.Context) error) error {
 }
 
 func (p patient) Resources(ctx context.Context, u *reachback.User) ([]reachback.Resource, error) {
-	return ask(ctx, func(ctx context.Context) ([]reachback.Resource, error) { return p.Directory.Resources(ctx, u) })
+	return ask(ctx, func(ctx context.Context) ([]reachback.Resource, error) { return p.all.Resources(ctx, u) })
 }
 
 func (p patient) Assigned(ctx context.Context, u *reachback.User, resource string) (*Assignment, error) {
-	return ask(ctx, func(ctx context.Context) (*Assignment, error) { return p.Directory.Assigned(ctx, u, resource) })
+	return ask(ctx, func(ctx context.Context) (*Assignment, error) { return p.all.Assigned(ctx, u, resource) })
 }
 
 func (p patient) Workspace(ctx context.Context, tenant string) (string, error) {
-	return ask(ctx, func(ctx context.Context) (string, error) { return p.Directory.Workspace(ctx, tenant) })
+	return ask(ctx, func(ctx context.Context) (string, error) { return p.all.Workspace(ctx, tenant) })
 }
 
 func (p patient) Icon(ctx context.Context, hash string) ([]byte, error) {
-	return ask(ctx, func(ctx context.Context) ([]byte, error) { return p.Directory.Icon(ctx, hash) })
+	return ask(ctx, func(ctx context.Context) ([]byte, error) { return p.all.Icon(ctx, hash) })
 }
 
 func (p patient) Registration(ctx context.Context, id string, hash [32]byte) (*Registration, error) {
-	return ask(ctx, func(ctx context.Context) (*Registration, error) { return p.Directory.Registration(ctx, id, hash) })
+	return ask(ctx, func(ctx context.Context) (*Registration, error) { return p.all.Registration(ctx, id, hash) })
 }
 
 func (p patient) Enrol(ctx context.Context, e *EnrolRequest) (*Enrolled, error) {
-	return ask(ctx, func(ctx context.Context) (*Enrolled, error) { return p.Directory.Enrol(ctx, e) })
+	return ask(ctx, func(ctx context.Context) (*Enrolled, error) { return p.all.Enrol(ctx, e) })
 }
 
 func (p patient) Host(ctx context.Context, id string) (*Host, error) {
-	return ask(ctx, func(ctx context.Context) (*Host, error) { return p.Directory.Host(ctx, id) })
+	return ask(ctx, func(ctx context.Context) (*Host, error) { return p.all.Host(ctx, id) })
 }
 
 func (p patient) Hosts(ctx context.Context, q *HostQuery) ([]HostStatus, error) {
-	return ask(ctx, func(ctx context.Context) ([]HostStatus, error) { return p.Directory.Hosts(ctx, q) })
+	return ask(ctx, func(ctx context.Context) ([]HostStatus, error) { return p.all.Hosts(ctx, q) })
 }
 
 func (p patient) EnrolGateway(ctx context.Context, e *EnrolRequest) (*Gateway, error) {
-	return ask(ctx, func(ctx context.Context) (*Gateway, error) { return p.Directory.EnrolGateway(ctx, e) })
+	return ask(ctx, func(ctx context.Context) (*Gateway, error) { return p.all.EnrolGateway(ctx, e) })
 }
 
 func (p patient) Gateway(ctx context.Context, id string) (*Gateway, error) {
-	return ask(ctx, func(ctx context.Context) (*Gateway, error) { return p.Directory.Gateway(ctx, id) })
+	return ask(ctx, func(ctx context.Context) (*Gateway, error) { return p.all.Gateway(ctx, id) })
 }
 
 func (p patient) Kills(ctx context.Context, after uint64) ([]Kill, error) {
-	return ask(ctx, func(ctx context.Context) ([]Kill, error) { return p.Directory.Kills(ctx, after) })
+	return ask(ctx, func(ctx context.Context) ([]Kill, error) { return p.all.Kills(ctx, after) })
 }
 
 func (p patient) Attach(ctx context.Context, host string) (*Attachment, error) {
-	return ask(ctx, func(ctx context.Context) (*Attachment, error) { return p.Directory.Attach(ctx, host) })
+	return ask(ctx, func(ctx context.Context) (*Attachment, error) { return p.all.Attach(ctx, host) })
 }
 
 func (p patient) Detach(ctx context.Context, host string, epoch uint64) error {
-	return tell(ctx, func(ctx context.Context) error { return p.Directory.Detach(ctx, host, epoch) })
+	return tell(ctx, func(ctx context.Context) error { return p.all.Detach(ctx, host, epoch) })
 }
 
 func (p patient) Drain(ctx context.Context, host string, epoch uint64, on bool) error {
-	return tell(ctx, func(ctx context.Context) error { return p.Directory.Drain(ctx, host, epoch, on) })
+	return tell(ctx, func(ctx context.Context) error { return p.all.Drain(ctx, host, epoch, on) })
 }
 
 func (p patient) Health(ctx context.Context, host string, epoch uint64, h *Health) error {
-	return tell(ctx, func(ctx context.Context) error { return p.Directory.Health(ctx, host, epoch, h) })
+	return tell(ctx, func(ctx context.Context) error { return p.all.Health(ctx, host, epoch, h) })
 }
 
 func (p patient) HostReport(ctx context.Context, host string, epoch uint64, full bool, reports []SessionReport) (*ReportAnswer, error) {
 	return ask(ctx, func(ctx context.Context) (*ReportAnswer, error) {
-		return p.Directory.HostReport(ctx, host, epoch, full, reports)
+		return p.all.HostReport(ctx, host, epoch, full, reports)
 	})
 }
 
 func (p patient) AttachGateway(ctx context.Context, id string) (*GatewayAttachment, error) {
-	return ask(ctx, func(ctx context.Context) (*GatewayAttachment, error) { return p.Directory.AttachGateway(ctx, id) })
+	return ask(ctx, func(ctx context.Context) (*GatewayAttachment, error) { return p.all.AttachGateway(ctx, id) })
 }
 
 func (p patient) DetachGateway(ctx context.Context, id string, epoch uint64) error {
-	return tell(ctx, func(ctx context.Context) error { return p.Directory.DetachGateway(ctx, id, epoch) })
+	return tell(ctx, func(ctx context.Context) error { return p.all.DetachGateway(ctx, id, epoch) })
 }
 
 func (p patient) NewTokenID(ctx context.Context) (string, error) {
-	return ask(ctx, p.Directory.NewTokenID)
+	return ask(ctx, p.all.NewTokenID)
 }
 
 func (p patient) Reserve(ctx context.Context, r *Reservation) (*Session, error) {
-	return ask(ctx, func(ctx context.Context) (*Session, error) { return p.Directory.Reserve(ctx, r) })
+	return ask(ctx, func(ctx context.Context) (*Session, error) { return p.all.Reserve(ctx, r) })
 }
 
 func (p patient) Release(ctx context.Context, session string) error {
-	return tell(ctx, func(ctx context.Context) error { return p.Directory.Release(ctx, session) })
+	return tell(ctx, func(ctx context.Context) error { return p.all.Release(ctx, session) })
 }
 
 func (p patient) Joined(ctx context.Context, session, call string) error {
-	return tell(ctx, func(ctx context.Context) error { return p.Directory.Joined(ctx, session, call) })
+	return tell(ctx, func(ctx context.Context) error { return p.all.Joined(ctx, session, call) })
 }
 
 func (p patient) Left(ctx context.Context, session, call string) error {
-	return tell(ctx, func(ctx context.Context) error { return p.Directory.Left(ctx, session, call) })
+	return tell(ctx, func(ctx context.Context) error { return p.all.Left(ctx, session, call) })
 }
 
 func (p patient) Session(ctx context.Context, id string) (*Session, error) {
-	return ask(ctx, func(ctx context.Context) (*Session, error) { return p.Directory.Session(ctx, id) })
+	return ask(ctx, func(ctx context.Context) (*Session, error) { return p.all.Session(ctx, id) })
 }

@@ -44,7 +44,7 @@ func (b *Broker) NewRegistrationToken(ctx context.Context, o TokenOptions) (toke
 		into = "gateways"
 	}
 	what := fmt.Sprintf("registration token %s for %s, %d uses until %s", r.ID, into, r.Uses, r.Expires.Format(time.RFC3339))
-	if err := b.Operate(ctx, what, Record{Tenant: r.Tenant}, func(ctx context.Context) error { return b.dir.NewRegistration(ctx, r) }); err != nil {
+	if err := b.Operate(ctx, what, Record{Tenant: r.Tenant}, func(ctx context.Context) error { return b.dir.all.NewRegistration(ctx, r) }); err != nil {
 		return "", nil, err
 	}
 	return token, r, nil

@@ -10,7 +10,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/reachback/reachback/internal/secrets"
 )
 
 const (
@@ -35,43 +36,10 @@ type sealer struct{ secret []byte }
 
 // newSealer refuses a secret that cannot be one.
 func newSealer(secret []byte) (*sealer, error) {
-	if len(secret) < MinKeySecret {
-		return nil, fmt.Errorf("the secret for the keys has %d bytes, and needs at least %d random ones", len(secret), MinKeySecret)
-	}
-	if placeholder(secret) {
-		return nil, errors.New("the secret for the keys is a placeholder: put random bytes in its place")
+	if err := secrets.Check(secret, MinKeySecret); err != nil {
+		return nil, fmt.Errorf("the secret for the keys: %w", err)
 	}
 	return &sealer{bytes.Clone(secret)}, nil
-}
-
-// placeholder reports whether a secret is what stands in examples, or so uniform
-// that nobody has drawn it.
-func placeholder(secret []byte) bool {
-	var seen [256]bool
-	distinct := 0
-	for _, b := range secret {
-		if !seen[b] {
-			seen[b] = true
-			distinct++
-		}
-	}
-	// Of 32 random hexadecimal digits 8 or more are distinct but for one time in
-	// twenty million.
-	if distinct < 8 {
-		return true
-	}
-	text := strings.ToLower(string(secret))
-	for _, word := range []string{"changeme", "change-me", "change_me", "change me", "password", "placeholder", "secret", "default", "example", "insecure", "0123456789", "abcdefgh", "qwerty"} {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	for i := 1; i < len(secret); i++ {
-		if secret[i] != secret[i-1]+1 {
-			return false
-		}
-	}
-	return true // bytes that count
 }
 
 // close seals a text under a key of its own.

@@ -9,9 +9,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/reachback/reachback/examples/internal/program"
+	"github.com/reachback/reachback/internal/secrets"
 )
 
 // Least bytes of secrets.
@@ -20,34 +20,6 @@ const (
 	leastPassword = 12 // of the database
 	mostSecret    = 4 << 10
 )
-
-// placeholders are in secrets that somebody forgot to replace. No random secret
-// has so long a word in it.
-var placeholders = []string{
-	"change", "secret", "passw", "example", "placehold", "default", "replace", "insert", "please", "qwert", "letmein", "12345678", "abcdefgh", "postgres",
-}
-
-// checkSecret refuses a secret that is short, a placeholder, or made of a few
-// characters only. Its errors do not repeat the secret.
-func checkSecret(secret []byte, least int) error {
-	if len(secret) < least {
-		return fmt.Errorf("the secret has %d bytes, and needs %d", len(secret), least)
-	}
-	lower := strings.ToLower(string(secret))
-	for _, p := range placeholders {
-		if strings.Contains(lower, p) {
-			return errors.New("the secret looks like a placeholder; draw a random one, as by: openssl rand -base64 32")
-		}
-	}
-	seen := map[byte]bool{}
-	for _, c := range secret {
-		seen[c] = true
-	}
-	if len(seen) < 8 {
-		return errors.New("the secret repeats itself; draw a random one, as by: openssl rand -base64 32")
-	}
-	return nil
-}
 
 // readSecret reads a file with one secret, without the white space around it.
 func readSecret(flag, path string, least int) ([]byte, error) {
@@ -64,7 +36,7 @@ func readSecret(flag, path string, least int) ([]byte, error) {
 	if len(secret) > mostSecret {
 		return nil, fmt.Errorf("flag %s: %s is longer than %d bytes", flag, path, mostSecret)
 	}
-	if err := checkSecret(secret, least); err != nil {
+	if err := secrets.Check(secret, least); err != nil {
 		return nil, fmt.Errorf("flag %s: %s: %w", flag, path, err)
 	}
 	return secret, nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/broker/sqldirectory"
+	"github.com/reachback/reachback/internal/secrets"
 )
 
 // databaseFile is the SQLite database of a broker that was given none.
@@ -72,7 +73,7 @@ func checkPassword(dsn string) error {
 	if c.Password == "" {
 		return nil
 	}
-	if err := checkSecret([]byte(c.Password), leastPassword); err != nil {
+	if err := secrets.Check([]byte(c.Password), leastPassword); err != nil {
 		return fmt.Errorf("password of the database: %w", err)
 	}
 	return nil
