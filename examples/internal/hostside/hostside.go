@@ -58,6 +58,7 @@ func Run(ctx context.Context, p *program.Program, cfg *Config, ready func()) err
 	if err != nil {
 		return err
 	}
+	defer l.Close() // waits for what the listener started, also where stop came first
 	w := l.Welcome()
 	p.Event("registered", "host", w.Host, "name", w.Name, "pool", w.Pool)
 	ready()
