@@ -1,0 +1,115 @@
+package urcp
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// levelDelay and levelRate fix the operating level k1: so much queueing delay
+	// for one flow of that rate. Below it, utility is logarithmic with two packets
+	// in the queue; above, it is the square root's, so that the queue does not sink
+	// below what hosts' timers can resolve.
+	levelDelay   = 0.002
+	levelRate    = 10e6 / 8
+	levelPackets = 2
+
+	// lossPrice is the delay that lossUnit of loss above the inherent is worth.
+	lossPrice = 0.010
+	lossUnit  = 0.03
+	lossSlack = 0.005
+
+	// steadyRounds in one direction double the step.
+	steadyRounds = 3
+
+	// A queue under emptyQueue for emptyRounds makes the window rise by
+	// emptyGain a round trip, less on paths longer than emptyRTT.
+	emptyQueue  = 0.003
+	emptyRounds = 4
+	emptyGain   = 0.12
+	emptyRTT    = 0.060
+
+	// longQueue cuts the window to what is delivered.
+	longQueue    = 0.050
+	longLevels   = 6
+	longLeftover = 0.008
+)
+
+// cycle is the steady state: the window rises while the rate is under what the
+// price of the queue allows, and falls while it is over, by one level k1 a round
+// trip, so that the queue swings and shows its bottom every few round trips.
+type cycle struct {
+	up       bool
+	same     int     // rounds in this direction
+	velocity float64 // steps per round
+	x0       float64 // learned levelDelay
+	empty    int     // rounds since the queue was last longer than emptyQueue
+	cut      time.Duration
+}
+
+func (y *cycle) reset() {
+	y.velocity, y.same, y.empty = 1, 0, 0
+	if y.x0 == 0 {
+		y.x0 = levelDelay
+	}
+}
+
+// level is k1, in bytes: what this flow keeps in the bottleneck's queue.
+func (c *Controller) level() float64 {
+	return max(levelPackets*c.mss, c.cycle.x0*math.Sqrt(c.rate()*levelRate))
+}
+
+// price is the congestion level X, in seconds of queueing delay.
+func (c *Controller) price() float64 {
+	x := c.delay.queue
+	if c.delay.queue > 2*c.level()/c.rate() {
+		if over := c.loss.ratio - 1.3*c.loss.inherent - lossSlack; over > 0 {
+			x += lossPrice * (over / lossUnit) * (over / lossUnit)
+		}
+	}
+	return x + c.marks.price
+}
+
+// turn is the steady state's part in a feedback.
+func (c *Controller) turn(t time.Duration, b *batch, round bool) {
+	y := &c.cycle
+	q, k1 := c.delay.queue, c.level()
+	up := c.rate()*c.price() < k1
+	if up != y.up {
+		y.up, y.velocity, y.same = up, 1, 0
+	} else if round {
+		if y.same++; y.same > steadyRounds {
+			y.velocity = min(2*y.velocity, max(c.window/(2*k1), 1))
+		}
+	}
+	if q > emptyQueue {
+		y.empty = 0
+	} else if round {
+		y.empty++
+	}
+
+	step := y.velocity * k1 * float64(b.bytes) / c.window
+	if up {
+		if c.limited() {
+			return
+		}
+		if y.empty > emptyRounds && c.loss.ratio < c.loss.inherent+lossUnit {
+			step += emptyGain * float64(b.bytes) * min(1, emptyRTT/c.delay.minRTT)
+		}
+		c.window += step
+	} else {
+		c.window -= step
+	}
+
+	bw := c.delivery.rate()
+	if bw == 0 {
+		return
+	}
+	if q > max(longQueue, longLevels*k1/c.rate()) && t-y.cut > seconds(c.delay.srtt) {
+		c.window = min(c.window, max(c.bdp(c.delivery.now, longLeftover), c.window/2))
+		y.cut, y.velocity = t, 1
+	}
+	if hi := 2*c.bdp(bw, 0.020) + 20*c.mss; c.window > hi {
+		c.window = hi
+	}
+}

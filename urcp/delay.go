@@ -1,0 +1,131 @@
+package urcp
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// maxErrBound is from where on a receive time says too little about a queue
+	// of some milliseconds.
+	maxErrBound = 2 * time.Millisecond
+	// minStanding is the shortest window of the standing queue: shorter ones hold
+	// too few packets.
+	minStanding = 8 * time.Millisecond
+	// maxStanding keeps flows of long and of short round trips looking at the same
+	// thing: a minimum over a longer window is lower, and would favour the long.
+	maxStanding = 40 * time.Millisecond
+	// minRoundTrip bounds what a peer can make of its word about its own delay.
+	minRoundTrip = 50 * time.Microsecond
+	// staleBase is the age at which a base delay has to be seen again, by draining
+	// the queue on purpose where it did not drain by itself.
+	staleBase = 10 * time.Second
+)
+
+// delay keeps what is known about delays on the way to the peer: the base, which is
+// the way's own, and the standing queue above it. One-way delays are seconds above
+// that of the first packet, so the peer's offset is not in them.
+type delay struct {
+	have   bool
+	ref    time.Duration // one-way delay that counts as zero
+	base   float64
+	minRTT float64
+	srtt   float64
+	// lag is the smallest time from sending to acknowledgement, holding included.
+	lag     float64
+	touched time.Duration // when the base was last seen, to within touch
+	lowest  float64       // the lowest delay and round trip since anew was called
+	lowRTT  float64
+	queue   float64 // standing queue
+	recent  windowMin
+	floor   windowMin // of the standing queue, for the watch on competition
+	clock   clock
+}
+
+// rtt takes in a round trip without the peer's holding.
+func (d *delay) rtt(rtt, lag time.Duration) {
+	s := max(rtt, minRoundTrip).Seconds()
+	if d.srtt == 0 {
+		d.srtt, d.minRTT, d.lowRTT = s, s, s
+		d.lag = lag.Seconds()
+	}
+	d.srtt += (s - d.srtt) / 8
+	d.minRTT = min(d.minRTT, s)
+	d.lowRTT = min(d.lowRTT, s)
+	d.lag = max(min(d.lag, lag.Seconds()), d.minRTT)
+}
+
+// standing is the window over which the lowest delay counts as the standing queue.
+func (d *delay) standing() time.Duration {
+	return min(max(seconds(d.srtt/2), minStanding), max(maxStanding, seconds(d.srtt/8)))
+}
+
+// touch is how close to the base a delay has to come to confirm it.
+func (d *delay) touch() float64 { return 0.001 }
+
+// sample takes in the lowest one-way delay of a feedback, and the standing queue
+// follows. The newest packet's delay and round trip, where both are known, say how
+// the peer's clock goes.
+func (d *delay) sample(now time.Duration, b *batch) {
+	if !d.have {
+		d.ref = b.lowest
+	}
+	if b.paired {
+		if step := d.clock.sample(now, (b.owd-d.ref).Seconds()-b.rtt, b.rtt); step != 0 {
+			d.shift(step)
+		}
+	}
+	v := (b.lowest - d.ref).Seconds() - d.clock.correction(now)
+	if !d.have {
+		d.have = true
+		d.base, d.lowest = v, v
+		d.touched = now
+	}
+	if v < d.base {
+		d.base = v
+	}
+	d.lowest = min(d.lowest, v)
+	if v <= d.base+d.touch() {
+		d.touched = now
+		d.lowest = v
+	}
+	d.recent.push(now, d.standing(), v)
+	d.update(now)
+}
+
+// update works out the standing queue as of now.
+func (d *delay) update(now time.Duration) {
+	v, ok := d.recent.min()
+	if !ok {
+		return
+	}
+	d.queue = max(0, v-d.base)
+}
+
+// shift moves all that was seen by a step of the peer's clock.
+func (d *delay) shift(by float64) {
+	d.base += by
+	d.lowest += by
+	d.recent.shift(by)
+}
+
+// anew starts a look for a new base: a drain follows.
+func (d *delay) anew() { d.lowest, d.lowRTT = math.Inf(1), math.Inf(1) }
+
+// anchor takes the lowest delay and round trip since anew for the base.
+func (d *delay) anchor(now time.Duration) {
+	if math.IsInf(d.lowest, 0) || math.IsInf(d.lowRTT, 0) {
+		return
+	}
+	d.base, d.minRTT = d.lowest, d.lowRTT
+	d.lag = max(d.lag, d.minRTT)
+	d.touched = now
+	d.update(now)
+}
+
+func seconds(s float64) time.Duration {
+	if s >= math.MaxInt64/1e9/4 {
+		return math.MaxInt64 / 4
+	}
+	return time.Duration(s * 1e9)
+}

@@ -1,0 +1,31 @@
+package urcp
+
+const (
+	markPrice = 0.002 // delay that markUnit of marks is worth
+	markUnit  = 0.01
+	// L4S marks come and go with a very short queue: up fast, down slow, as in
+	// SCReAM (draft-johansson-ccwg-rfc8298bis-screamv2).
+	l4sUp, l4sDown = 1.0 / 8, 1.0 / 128
+)
+
+// marks keeps the price of congestion marks.
+type marks struct {
+	ratio float64
+	price float64
+}
+
+func (m *marks) turn(kind ECN, l *lossMeter) {
+	r := 0.0
+	if l.shut.acked > 0 {
+		r = float64(l.shut.marked) / float64(l.shut.acked)
+	}
+	gain := lossGain
+	if kind == ECNL4S {
+		gain = l4sDown
+		if r > m.ratio {
+			gain = l4sUp
+		}
+	}
+	m.ratio += gain * (r - m.ratio)
+	m.price = markPrice * (m.ratio / markUnit) * (m.ratio / markUnit)
+}

@@ -1,0 +1,122 @@
+package urcp
+
+import (
+	"sort"
+	"time"
+)
+
+// maxSent bounds the packets that the controller remembers: what the largest
+// window of RDP-UDP2 holds ([MS-RDPEUDP2], LogWindowSize 15).
+const maxSent = 32767
+
+type packetState uint8
+
+const (
+	outstanding packetState = iota
+	acked
+	lost
+)
+
+// sentPacket is one packet that is on its way, or was.
+type sentPacket struct {
+	seq   uint64
+	at    time.Duration
+	bytes int32
+	state packetState
+	app   bool // left with nothing behind it
+}
+
+// sentRing remembers packets in the order of their sending, oldest first. Those
+// at its tail leave once they are acknowledged, or lost for so long that a late
+// acknowledgement is no longer to be expected.
+type sentRing struct {
+	buf      []sentPacket // length is a power of two
+	head     int          // index of the oldest
+	n        int
+	inflight int64 // bytes outstanding
+	count    int   // packets outstanding
+}
+
+func (r *sentRing) at(i int) *sentPacket { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
+
+// last returns the newest packet, and nil where there is none.
+func (r *sentRing) last() *sentPacket {
+	if r.n == 0 {
+		return nil
+	}
+	return r.at(r.n - 1)
+}
+
+// push takes in a packet. Numbers that do not rise are refused.
+func (r *sentRing) push(p sentPacket) bool {
+	if l := r.last(); l != nil && p.seq <= l.seq {
+		return false
+	}
+	if r.n == maxSent {
+		r.pop()
+	}
+	if r.n == len(r.buf) {
+		r.grow()
+	}
+	*r.at(r.n) = p
+	r.n++
+	r.inflight += int64(p.bytes)
+	r.count++
+	return true
+}
+
+func (r *sentRing) grow() {
+	buf := make([]sentPacket, max(256, 2*len(r.buf)))
+	for i := range r.n {
+		buf[i] = *r.at(i)
+	}
+	r.buf, r.head = buf, 0
+}
+
+// pop forgets the oldest packet.
+func (r *sentRing) pop() {
+	p := r.at(0)
+	if p.state == outstanding {
+		r.inflight -= int64(p.bytes)
+		r.count--
+	}
+	r.head = (r.head + 1) & (len(r.buf) - 1)
+	r.n--
+}
+
+// find returns the packet of that number, and nil where it is not remembered.
+func (r *sentRing) find(seq uint64) *sentPacket {
+	if r.n == 0 || seq < r.at(0).seq || seq > r.at(r.n-1).seq {
+		return nil
+	}
+	// Without gaps in the numbers this is the place; with gaps, it is before.
+	i := int(min(seq-r.at(0).seq, uint64(r.n-1)))
+	if p := r.at(i); p.seq == seq {
+		return p
+	}
+	i = sort.Search(i, func(j int) bool { return r.at(j).seq >= seq })
+	if p := r.at(i); p.seq == seq {
+		return p
+	}
+	return nil
+}
+
+// settle notes that p has arrived or is lost.
+func (r *sentRing) settle(p *sentPacket, s packetState) {
+	if p.state == outstanding {
+		r.inflight -= int64(p.bytes)
+		r.count--
+	}
+	p.state = s
+}
+
+// trim forgets settled packets at the tail that were sent before old.
+func (r *sentRing) trim(old time.Duration) {
+	for r.n > 0 {
+		p := r.at(0)
+		if p.state == outstanding || (p.state == lost && p.at >= old) {
+			return
+		}
+		r.pop()
+	}
+}
