@@ -29,6 +29,7 @@ const (
 	CodeTokenReplayed    Code = "token_replayed"
 	CodeTokenStale       Code = "token_stale"
 	CodeWrongAudience    Code = "wrong_audience"
+	CodeTokenTooLong     Code = "token_too_long"
 	CodeSignInFailed     Code = "sign_in_failed"
 	CodeRawNotAllowed    Code = "raw_not_allowed"
 
@@ -122,6 +123,7 @@ var codes = map[Code]struct {
 	CodeTokenReplayed:         {http.StatusForbidden, "the connection token was already used"},
 	CodeTokenStale:            {http.StatusUnauthorized, "the connection token was issued before the broker last started"},
 	CodeWrongAudience:         {http.StatusUnauthorized, "the token is meant for another service"},
+	CodeTokenTooLong:          {http.StatusForbidden, "the connection token would be longer than clients take"},
 	CodeSignInFailed:          {http.StatusForbidden, "the sign-in was not completed"},
 	CodeRawNotAllowed:         {http.StatusForbidden, "the host pool does not admit raw calls"},
 	CodeResourceNotFound:      {http.StatusNotFound, "no such resource is assigned to this user"},

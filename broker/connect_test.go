@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -63,6 +64,63 @@ func TestConnect(t *testing.T) {
 		none, err := w.broker.Resources(t.Context(), &reachback.User{Subject: "eve"})
 		require.NoError(t, err)
 		require.Empty(t, none)
+	})
+}
+
+// A stock client's token is short however many groups the user has, and opens what his
+// groups give him.
+func TestRawTokensAreShort(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.up("pc1", "open")
+		var all, gives []string
+		for n := range 256 {
+			g := fmt.Sprintf("%08d-0000-4000-8000-000000000000", n)
+			if all = append(all, g); n%2 == 1 {
+				gives = append(gives, "group:"+g)
+			}
+		}
+		assign := func(to ...string) {
+			seed, err := ParseSeed([]byte(seedText))
+			require.NoError(t, err)
+			for i := range seed.Resources {
+				if seed.Resources[i].ID == "stock" {
+					seed.Resources[i].Assign = to
+				}
+			}
+			require.NoError(t, w.dir.Apply(t.Context(), seed))
+		}
+		assign(gives...)
+		u := &reachback.User{
+			Issuer: "https://login.example.com/00000000-0000-4000-8000-000000000000/v2.0", Subject: strings.Repeat("s", 255),
+			Tenant: alice().Tenant, Name: strings.Repeat("Ä", 500), Groups: all,
+		}
+		c, err := w.broker.Connect(t.Context(), u, "stock", [32]byte{})
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(c.Token), 2000)
+		var keys jose.JSONWebKeySet
+		require.NoError(t, json.Unmarshal(c.Keys, &keys))
+		said, err := token.VerifyConnection(&keys, c.Token, time.Now())
+		require.NoError(t, err)
+		require.Equal(t, u.ID(), said.User.ID())
+		require.Greater(t, len(said.User.Groups), 5)
+		for _, g := range said.User.Groups {
+			require.Contains(t, gives, "group:"+g)
+		}
+		_, err = w.orchestrate(rawCall(c.Token, "192.0.2.1:50000"))
+		require.NoError(t, err)
+
+		// The groups still decide when the token is used.
+		c, err = w.broker.Connect(t.Context(), u, "stock", [32]byte{})
+		require.NoError(t, err)
+		assign("group:others")
+		_, err = w.orchestrate(rawCall(c.Token, "192.0.2.1:50000"))
+		requireCode(t, reachback.CodeNotAssigned, err)
+
+		// What identifies the user is never cut.
+		assign("group:" + all[0])
+		u.Issuer += strings.Repeat("/0", 1000)
+		_, err = w.broker.Connect(t.Context(), u, "stock", [32]byte{})
+		requireCode(t, reachback.CodeTokenTooLong, err)
 	})
 }
 

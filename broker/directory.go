@@ -198,6 +198,9 @@ const MaxPage = 1000
 type Assignment struct {
 	Resource reachback.Resource
 	Policy   reachback.Policy
+	// Groups are those of the user's groups that the resource is assigned to: all
+	// that a token must name for him to be admitted again.
+	Groups []string
 }
 
 // A Reservation asks for a slot on a host.

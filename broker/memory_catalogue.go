@@ -244,7 +244,7 @@ func (d *MemoryDirectory) Assigned(_ context.Context, u *reachback.User, id stri
 	if err != nil {
 		return nil, err
 	}
-	return &Assignment{r.copy(), r.pool.policy}, nil
+	return &Assignment{r.copy(), r.pool.policy, r.seed.groupsOf(u)}, nil
 }
 
 func (d *MemoryDirectory) assigned(u *reachback.User, id string) (*resource, error) {

@@ -271,6 +271,16 @@ func plain(s string, least, most int) bool {
 	return least <= n && n <= most
 }
 
+// groupsOf are those of the user's groups that the resource is assigned to.
+func (r *SeedResource) groupsOf(u *reachback.User) (groups []string) {
+	for _, g := range u.Groups {
+		if slices.Contains(r.Assign, "group:"+g) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
 // admits reports whether the resource is assigned to the user.
 func (r *SeedResource) admits(u *reachback.User) bool {
 	for _, a := range r.Assign {

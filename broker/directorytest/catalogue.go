@@ -184,6 +184,22 @@ var catalogueCases = []testCase{
 			Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")},
 		}, a.Policy)
 	}},
+	{"an assignment says by which of the user's groups he has it", func(p *place) {
+		s := wholeSeed()
+		s.Resources[0].Assign = []string{"group:staff", "group:admins", "group:others", "user:u1"}
+		p.apply(s)
+		u := user("u1")
+		for _, tt := range []struct{ groups, want []string }{
+			{nil, nil},
+			{[]string{"guests"}, nil},
+			{[]string{"guests", "staff", "cooks", "admins"}, []string{"staff", "admins"}},
+		} {
+			u.Groups = tt.groups
+			a, err := p.d.Assigned(p.t.Context(), u, s.Resources[0].ID)
+			p.ok(err)
+			require.Equal(p.t, tt.want, a.Groups)
+		}
+	}},
 	{"A8: what is not the user's is not told apart from what is not there, but for the log", func(p *place) {
 		p.apply(wholeSeed())
 		_, err := p.d.Assigned(p.t.Context(), user("u2"), "mine")

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
@@ -37,19 +38,30 @@ func (d *Directory) Assigned(ctx context.Context, u *reachback.User, resource st
 	a := &broker.Assignment{}
 	err := d.read(ctx, func(t *tx) error {
 		params, args := in([]any{u.Tenant, resource}, assignees(u))
+		assigned, err := list(t, func(r row) (to string, err error) {
+			err = r.Scan(&to)
+			return to, err
+		}, "SELECT a.assignee FROM assignments a WHERE a.tenant = $1 AND a.resource = $2 AND a.assignee IN ("+params+")", args...)
+		if err != nil {
+			return err
+		}
 		var view, policy string
 		var updated int64
-		var assigned bool
-		found, err := t.get([]any{&view, &updated, &policy, &assigned}, `SELECT r.view, r.updated_at, p.policy,
-				EXISTS (SELECT 1 FROM assignments a WHERE a.tenant = $1 AND a.resource = $2 AND a.assignee IN (`+params+`))
-			FROM resources r JOIN pools p ON p.tenant = r.tenant AND p.name = r.pool WHERE r.tenant = $1 AND r.id = $2`, args...)
+		found, err := t.get([]any{&view, &updated, &policy}, `SELECT r.view, r.updated_at, p.policy
+			FROM resources r JOIN pools p ON p.tenant = r.tenant AND p.name = r.pool WHERE r.tenant = $1 AND r.id = $2`, u.Tenant, resource)
 		switch {
 		case err != nil:
 			return err
 		case !found:
 			return reachback.Refuse(reachback.CodeResourceNotFound)
-		case !assigned:
+		case len(assigned) == 0:
 			return reachback.Refuse(reachback.CodeNotAssigned)
+		}
+		a.Groups = nil // of an attempt before
+		for _, g := range u.Groups {
+			if slices.Contains(assigned, "group:"+g) {
+				a.Groups = append(a.Groups, g)
+			}
 		}
 		if err := json.Unmarshal([]byte(view), &a.Resource); err != nil {
 			return err
