@@ -1,9 +1,11 @@
 package feed
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
@@ -74,18 +76,15 @@ func (x *exchange) writeConnectionFile(r *reachback.Resource, c *reachback.Conne
 // are spread over all of them. The token is added when the file is signed: signatures are
 // kept, one for each gateway, and tokens are not.
 func (h *Handler) connectionFile(r *reachback.Resource, c *reachback.Connection) ([]byte, error) {
-	if len(c.Gateways) == 0 {
-		return nil, reachback.Refuse(reachback.CodeNoGateway)
-	}
-	gateway, err := baseURL(c.Gateways[rand.IntN(len(c.Gateways))])
-	if err != nil {
-		return nil, err
+	gateways := filed(c.Gateways)
+	if len(gateways) == 0 {
+		return nil, fmt.Errorf("feed: of %d gateways none is an https URL without a path, as a file needs it: %w", len(c.Gateways), reachback.Refuse(reachback.CodeNoGateway))
 	}
 	f, err := fileOf(h.base, r)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Set("gatewayhostname", 's', gateway.Host); err != nil {
+	if err := f.Set("gatewayhostname", 's', gateways[rand.IntN(len(gateways))]); err != nil {
 		return nil, err
 	}
 	if err := f.Set(nameToken, 's', ""); err != nil {
@@ -102,4 +101,15 @@ func (h *Handler) connectionFile(r *reachback.Resource, c *reachback.Connection)
 		return nil, err
 	}
 	return f.Encode(), nil
+}
+
+// filed returns the gateways that a file can name, as it names them. It has room for host
+// and port only: through a URL with a path the client would come to another place.
+func filed(gateways []string) (names []string) {
+	for _, g := range gateways {
+		if u, err := baseURL(g); err == nil && strings.Trim(u.Path, "/") == "" {
+			names = append(names, u.Host)
+		}
+	}
+	return names
 }

@@ -117,6 +117,30 @@ func TestConnectAnswersWithAFile(t *testing.T) {
 	refuses(reachback.CodeCrossOrigin, desktop, auth, "Sec-Fetch-Site: cross-site")
 }
 
+// A file has no room for a gateway's path, and without the path it would lead elsewhere.
+func TestConnectionFileNamesNoGatewayWithAPath(t *testing.T) {
+	const auth = "Authorization: Bearer alice-token"
+	s := newRawSource()
+	var gateways []string
+	connect := s.connectTo
+	s.connectTo = func(u *reachback.User, resource string, key [32]byte) (*reachback.Connection, error) {
+		c, err := connect(u, resource, key)
+		c.Gateways = gateways
+		return c, err
+	}
+	h := newHandler(s)
+	ask := func() *httptest.ResponseRecorder {
+		return request(h, "POST", pathConnect, `{"resource":"desktop"}`, auth, acceptFile)
+	}
+	gateways = []string{"https://proxy.example.test/gw", "https://gw.example.test:8443/", "quic://gw.example.test:8443"}
+	for range 50 {
+		connectionFile(t, ask(), "desktop")
+	}
+	for _, gateways = range [][]string{nil, {"https://proxy.example.test/gw"}, {"wss://gw.example.test:8443"}} {
+		require.Equal(t, reachback.CodeNoGateway, refusal(t, ask()).Code)
+	}
+}
+
 // A signature is made once for a gateway, and covers everything but the token.
 func TestConnectionFileIsSigned(t *testing.T) {
 	signer, key, roots := newSigner(t, "Example publisher", time.Hour)
