@@ -37,6 +37,7 @@ const (
 
 	CodeResourceNotFound  Code = "resource_not_found"
 	CodeNotAssigned       Code = "not_assigned"
+	CodeWrongResource     Code = "wrong_resource"
 	CodePoolNotFound      Code = "pool_not_found"
 	CodeInUse             Code = "in_use"
 	CodeNoHost            Code = "no_host"
@@ -128,6 +129,7 @@ var codes = map[Code]struct {
 	CodeRawNotAllowed:         {http.StatusForbidden, "the host pool does not admit raw calls"},
 	CodeResourceNotFound:      {http.StatusNotFound, "no such resource is assigned to this user"},
 	CodeNotAssigned:           {http.StatusForbidden, "the resource is not assigned to this user"},
+	CodeWrongResource:         {http.StatusForbidden, "the token is for another resource"},
 	CodePoolNotFound:          {http.StatusNotFound, "there is no host pool by this name"},
 	CodeInUse:                 {http.StatusConflict, "something else depends on it, or has it"},
 	CodeNoHost:                {http.StatusServiceUnavailable, "no session host of the pool is ready"},

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -50,9 +49,9 @@ type waiting struct {
 	winner *answer // it spent the ticket
 }
 
-// Open decides about c, whose Token, Nonce, Remote and Raw are set and whose
-// other fields it sets, and returns when the host's leg is there. A refusal is a
-// *reachback.Error; it is logged and counted here.
+// Open decides about c, whose Token, Nonce, Remote and Raw are set, Resource may be,
+// and whose other fields it sets, and returns when the host's leg is there. A refusal
+// is a *reachback.Error; it is logged and counted here.
 func (r *Relay) Open(ctx context.Context, c *Call) (*Pending, error) {
 	r.begin()
 	w := &waiting{call: c, started: time.Now(), met: make(chan struct{})}
@@ -64,44 +63,24 @@ func (r *Relay) Open(ctx context.Context, c *Call) (*Pending, error) {
 	if err == nil {
 		return &Pending{Permit: w.permit, relay: r, call: w}, nil
 	}
-	e := *reachback.AsError(err)
-	if e.CorrelationID = c.CorrelationID; e.CorrelationID == "" {
-		e.CorrelationID = newCorrelation()
-	}
-	r.giveUp(w, e.Code)
-	if blames(e.Code) {
-		r.failures.Fail(c.Remote.Addr(), time.Now())
-	}
-	r.refused("call refused", &e, err, slog.String("call", c.ID), slog.Any("remote", c.Remote))
-	return nil, &e
+	r.giveUp(w, reachback.CodeOf(err))
+	return nil, r.turnAway(c, err)
 }
 
 // admit checks what the relay can check by itself, cheapest first, and registers
 // the call as waiting.
 func (r *Relay) admit(ctx context.Context, w *waiting) error {
-	c := w.call
-	if r.Orchestrator == nil || r.URL == "" {
-		return errors.New("relay: Orchestrator and URL are required")
-	}
-	leave, err := r.enter(c.Remote.Addr())
-	if err != nil {
-		return err
-	}
-	defer leave()
-	keys := r.Orchestrator.Trust().Keys
-	if keys == nil {
-		return reachback.Refuse(reachback.CodeUnavailable)
-	}
-	t, err := token.VerifyConnection(keys, c.Token, time.Now())
+	t, err := r.verify(w.call)
 	if said := token.Genuine(t, err); said != nil {
 		w.know(said, r.URL)
 	}
+	if err == nil {
+		err = fits(w.call, t)
+	}
 	if err != nil {
 		return err
 	}
-	if c.Raw != t.Raw() || c.Raw != (c.Nonce == "") || !c.Raw && !validNonce(c.Nonce) {
-		return reachback.Refuse(reachback.CodeBadRequest)
-	}
+	c := w.call
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,6 +97,35 @@ func (r *Relay) admit(ctx context.Context, w *waiting) error {
 	w.ctx, w.cancel = wctx, func(cause error) { cancel(cause); stop() }
 	r.waiting[c.ID] = w
 	r.perUser[w.user]++
+	return nil
+}
+
+// verify checks c's token, in the way and with both results of
+// [token.VerifyConnection].
+func (r *Relay) verify(c *Call) (*token.Connection, error) {
+	if r.Orchestrator == nil || r.URL == "" {
+		return nil, errors.New("relay: Orchestrator and URL are required")
+	}
+	leave, err := r.enter(c.Remote.Addr())
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	keys := r.Orchestrator.Trust().Keys
+	if keys == nil {
+		return nil, reachback.Refuse(reachback.CodeUnavailable)
+	}
+	return token.VerifyConnection(keys, c.Token, time.Now())
+}
+
+// fits refuses a call that is not what its genuine token is for.
+func fits(c *Call, t *token.Connection) error {
+	switch {
+	case c.Raw != t.Raw(), c.Raw != (c.Nonce == ""), !c.Raw && !validNonce(c.Nonce):
+		return reachback.Refuse(reachback.CodeBadRequest)
+	case c.Resource != "" && c.Resource != t.Resource:
+		return reachback.Refuse(reachback.CodeWrongResource)
+	}
 	return nil
 }
 
@@ -330,7 +338,7 @@ func blames(c reachback.Code) bool {
 	switch c {
 	case reachback.CodeTokenMissing, reachback.CodeTokenInvalid, reachback.CodeTokenExpired, reachback.CodeTokenNotYetValid,
 		reachback.CodeTokenReplayed, reachback.CodeTokenStale, reachback.CodeWrongAudience, reachback.CodeRawNotAllowed,
-		reachback.CodeNotAssigned, reachback.CodeResourceNotFound, reachback.CodeTicketInvalid, reachback.CodeWrongRole,
+		reachback.CodeNotAssigned, reachback.CodeResourceNotFound, reachback.CodeWrongResource, reachback.CodeTicketInvalid, reachback.CodeWrongRole,
 		reachback.CodeCertificateMissing, reachback.CodeCertificateInvalid, reachback.CodeCertificateExpired,
 		reachback.CodeHostRevoked, reachback.CodeHostUnknown, reachback.CodeBadRequest, reachback.CodeMethodNotAllowed:
 		return true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/framing"
 	"github.com/reachback/reachback/internal/printable"
 )
 
@@ -41,6 +42,9 @@ func (p *Pending) joinOnce(client net.Conn, header http.Header) (*joint, error) 
 		permit: Permit{Session: strings.Clone(p.Permit.Session), Host: strings.Clone(p.Permit.Host)},
 	}
 	j.about.Session, j.about.Host = j.permit.Session, j.permit.Host
+	if c, ok := client.(*framing.Conn); ok {
+		j.client = newFramedLeg(c, r.Limits.writeTimeout())
+	}
 	if err := r.register(j); err != nil {
 		return nil, p.unjoined(client, host, err)
 	}
@@ -50,8 +54,8 @@ func (p *Pending) joinOnce(client net.Conn, header http.Header) (*joint, error) 
 		c := cmp.Or(j.why, reachback.CodeOf(err))
 		r.mu.Unlock()
 		r.pairs.Done()
-		cut(client)
-		cut(host)
+		cut(host, c)
+		cut(j.client, c)
 		return nil, p.unjoined(nil, nil, reachback.Refuse(c))
 	}
 	r.forget(w, reachback.Refuse(reachback.CodeTicketInvalid))
@@ -69,10 +73,14 @@ func (p *Pending) unjoined(client net.Conn, host *carrier.Conn, err error) error
 	if host != nil {
 		host.RefuseConn(&e, e.CorrelationID)
 	}
-	if c, ok := client.(*carrier.Conn); ok {
+	switch c := client.(type) {
+	case nil:
+	case *carrier.Conn:
 		c.RefuseConn(&e, e.CorrelationID)
-	} else if client != nil {
-		cut(client)
+	case *framing.Conn:
+		newFramedLeg(c, p.relay.Limits.writeTimeout()).cutFor(&e)
+	default:
+		cut(client, e.Code)
 	}
 	p.relay.refused("call refused", &e, err, slog.String("call", w.call.ID), slog.String("session", printable.Clip(p.Permit.Session)))
 	return &e
@@ -109,6 +117,11 @@ func (j *joint) greet(client net.Conn, host *carrier.Conn, header http.Header) e
 	if err := host.Switch(h); err != nil {
 		return reachback.Refuse(reachback.CodeHostLost)
 	}
+	if f, ok := j.client.(*framedLeg); ok {
+		if err := f.greet(); err != nil {
+			return reachback.Refuse(reachback.CodeClientLost)
+		}
+	}
 	return nil
 }
 
@@ -139,6 +152,9 @@ func (j *joint) splice() spliceResult {
 	o := spliceOptions{WriteTimeout: j.relay.Limits.writeTimeout(), ToHost: &j.toHost, ToClient: &j.toClient}
 	if c, ok := j.client.(*recordLeg); ok {
 		return spliceRecords(c, j.host.(*recordLeg), o)
+	}
+	if c, ok := j.client.(*framedLeg); ok {
+		return spliceFramed(c, j.host.(net.Conn), o)
 	}
 	return splice(j.client.(net.Conn), j.host.(net.Conn), o)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/reachback/reachback"
@@ -47,7 +48,7 @@ func (r *Relay) kill(ctx context.Context, k Kill) {
 				case <-time.After(killGrace):
 				case <-ctx.Done():
 				}
-				cutAll(legs)
+				cutAll(legs, c)
 			})
 		}
 	}
@@ -56,7 +57,7 @@ func (r *Relay) kill(ctx context.Context, k Kill) {
 		r.mu.Lock()
 		r.killed.add("host "+k.Host, c)
 		r.mu.Unlock()
-		cutAll(r.end(c, func(p *Permit) bool { return p.Host == k.Host }))
+		cutAll(r.end(c, func(p *Permit) bool { return p.Host == k.Host }), c)
 	}
 }
 
@@ -65,7 +66,7 @@ func (r *Relay) kill(ctx context.Context, k Kill) {
 func (r *Relay) Disconnect(session string, c reachback.Code) int {
 	r.begin()
 	legs := r.end(c, func(p *Permit) bool { return p.Session == session })
-	cutAll(legs)
+	cutAll(legs, c)
 	return len(legs) / 2
 }
 
@@ -88,12 +89,19 @@ func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (legs []io.Closer
 	return legs
 }
 
-// cutAll cuts legs. A front door's connection may take its time to close, so it is
-// not done under the lock that all calls share.
-func cutAll(legs []io.Closer) {
+// cutAll cuts legs, and tells those who can be told why. A front door's connection
+// takes its time to close, so it is not done under the lock that all calls share, and
+// such legs do not wait for each other.
+func cutAll(legs []io.Closer, why reachback.Code) {
+	var wg sync.WaitGroup
 	for _, leg := range legs {
-		cut(leg)
+		if _, slow := leg.(*framedLeg); slow {
+			wg.Go(func() { cut(leg, why) })
+		} else {
+			cut(leg, why)
+		}
 	}
+	wg.Wait()
 }
 
 // maxKills bounds the kills that a relay remembers. It needs them only while a

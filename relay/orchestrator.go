@@ -66,6 +66,7 @@ type Call struct {
 	Nonce         string // the client's, for the grant; empty in raw calls
 	Remote        netip.AddrPort
 	Raw           bool
+	Resource      string // where not empty, the resource that the caller names: the token must be for it
 	CorrelationID string // from the token
 }
 

@@ -163,7 +163,7 @@ func (r *Relay) Close() error {
 	r.draining, r.closed = true, true
 	r.giveUpAll()
 	r.mu.Unlock()
-	cutAll(r.end(reachback.CodeDraining, func(*Permit) bool { return true }))
+	cutAll(r.end(reachback.CodeDraining, func(*Permit) bool { return true }), reachback.CodeDraining)
 	r.watching()
 	r.watcher.Wait()
 	r.pairs.Wait()

@@ -54,6 +54,7 @@ func spliceLegs(client, host io.Closer, up, down *direction) spliceResult {
 	wg.Go(func() { s.run(down, up, reachback.CodeHostLost, reachback.CodeClientLost) })
 	s.run(up, down, reachback.CodeClientLost, reachback.CodeHostLost)
 	wg.Wait()
+	s.stopGrace()
 
 	client.Close()
 	host.Close()
@@ -71,6 +72,10 @@ type pair struct {
 	once sync.Once // for the first thing that ends both directions
 	code reachback.Code
 	err  error
+
+	grace sync.Once
+	timer *time.Timer // set by grace
+	late  sync.WaitGroup
 }
 
 // run copies d, and ends the pair where d fails. The codes are for the loss of
@@ -78,6 +83,7 @@ type pair struct {
 func (s *pair) run(d, reverse *direction, srcLost, dstLost reachback.Code) {
 	err := d.copy()
 	if err == nil {
+		s.startGrace()
 		return
 	}
 	var code reachback.Code
@@ -95,15 +101,50 @@ func (s *pair) run(d, reverse *direction, srcLost, dstLost reachback.Code) {
 	default:
 		code = dstLost
 	}
+	s.end(code, err)
+}
+
+// end cuts both legs, the host's first: a client with a framing is told why, and that
+// may take a moment.
+func (s *pair) end(code reachback.Code, err error) {
 	s.once.Do(func() {
 		s.code, s.err = code, err
-		cut(s.client)
-		cut(s.host)
+		cut(s.host, code)
+		cut(s.client, code)
 	})
 }
 
-// cut closes a leg, without a goodbye where it has one to leave out.
-func cut(c io.Closer) {
+// startGrace gives the other direction a moment to end too, where the client's
+// protocol knows no half-close: with one direction the session has ended.
+func (s *pair) startGrace() {
+	if _, ok := s.client.(*framedLeg); !ok {
+		return
+	}
+	s.grace.Do(func() {
+		s.late.Add(1)
+		s.timer = time.AfterFunc(framedGrace, func() {
+			defer s.late.Done()
+			s.end(reachback.CodeClosed, nil)
+		})
+	})
+}
+
+// stopGrace is called when both directions have ended, and waits for what
+// startGrace has started.
+func (s *pair) stopGrace() {
+	if s.timer != nil && s.timer.Stop() {
+		s.late.Done()
+	}
+	s.late.Wait()
+}
+
+// cut closes a leg, without a goodbye where it has one to leave out. The code is for
+// a client whose protocol can name it.
+func cut(c io.Closer, why reachback.Code) {
+	if f, ok := c.(*framedLeg); ok {
+		f.cut(why)
+		return
+	}
 	if a, ok := c.(interface{ Abort() error }); ok {
 		a.Abort()
 		return

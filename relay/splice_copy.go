@@ -13,6 +13,7 @@ type direction struct {
 	dst     sink
 	records [2]*recordLeg // instead of src and dst where the records are the relay's
 	counter *atomic.Int64 // may be nil
+	most    int           // the most that dst takes at once; 0 is a chunk
 
 	copied    int64
 	srcFailed bool        // whether copy's error is src's
@@ -47,8 +48,12 @@ func (d *direction) copy() error {
 // drain copies what src has now, in full records as far as it goes. It never
 // keeps a byte back to wait for more.
 func (d *direction) drain() error {
-	b := chunks.Get().(*chunk)
-	defer chunks.Put(b)
+	c := chunks.Get().(*chunk)
+	defer chunks.Put(c)
+	b := c[:]
+	if d.most > 0 {
+		b = c[:d.most]
+	}
 	for n := 0; ; {
 		m, err := d.src.read(b[n:])
 		n += m

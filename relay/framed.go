@@ -1,0 +1,254 @@
+package relay
+
+import (
+	"cmp"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/framing"
+)
+
+const (
+	// framedGrace is how long one direction of a framed leg outlives the other.
+	framedGrace = 2 * time.Second
+	// goodbye is how long a framed leg that is cut may take to tell its client, and
+	// its client to close.
+	goodbye = 500 * time.Millisecond
+)
+
+// A framedLeg is a client's leg with the framing of a front door. Unlike any other
+// leg it is told why it ends.
+type framedLeg struct {
+	*framing.Conn
+	timeout time.Duration
+	from    source // set by begin, as to
+	to      sink
+
+	writing chan struct{} // holds a token while somebody writes
+	greeted bool          // the client knows that both legs are there; under writing, as ended
+	ended   bool          // nothing more is to be sent
+}
+
+func newFramedLeg(c *framing.Conn, timeout time.Duration) *framedLeg {
+	return &framedLeg{Conn: c, timeout: timeout, writing: make(chan struct{}, 1)}
+}
+
+// greet tells the client that both legs are there.
+func (l *framedLeg) greet() error {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	if l.ended {
+		return net.ErrClosed
+	}
+	l.greeted = true
+	l.SetWriteDeadline(time.Now().Add(carrier.HeadTimeout))
+	defer l.SetWriteDeadline(time.Time{})
+	_, err := l.Conn.Write(l.Framing.Ready())
+	return err
+}
+
+// begin makes ready for reading and writing as a leg.
+func (l *framedLeg) begin() {
+	leg := newLeg(l.Conn.Conn, l.timeout)
+	l.from, l.to = leg, leg
+	if l.In != nil {
+		l.from = &stream{Reader: l.In}
+	}
+}
+
+func (l *framedLeg) wait() {
+	if len(l.Early) == 0 {
+		l.from.wait()
+	}
+}
+
+func (l *framedLeg) read(p []byte) (int, error) {
+	if len(l.Early) > 0 {
+		n := copy(p, l.Early)
+		l.Early = l.Early[n:]
+		return n, nil
+	}
+	for {
+		n, rerr := l.from.read(p)
+		n, answer, err := l.Framing.Strip(p[:n])
+		if len(answer) > 0 {
+			if werr := l.send(answer); werr != nil && werr != errNoHalfClose && err == nil {
+				err = werr
+			}
+		}
+		if err == io.EOF {
+			l.leave()
+		}
+		if err = cmp.Or(err, rerr); n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+// leave notes that the client has ended the session, and takes nothing more.
+func (l *framedLeg) leave() {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	if !l.ended {
+		l.ended = true
+		l.CloseWrite()
+	}
+}
+
+// write sends p, which is no longer than the framing's MaxPiece.
+func (l *framedLeg) write(p []byte) error {
+	c := chunks.Get().(*chunk)
+	defer chunks.Put(c)
+	room := l.Framing.Room()
+	copy(c[room:], p)
+	return l.send(c[l.Framing.Wrap(c[:], len(p)) : room+len(p)])
+}
+
+// send sends what is a whole number of frames. Behind the end of the session it fails
+// with errNoHalfClose.
+func (l *framedLeg) send(p []byte) error {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	if l.ended {
+		return errNoHalfClose
+	}
+	return l.to.write(p)
+}
+
+// finish tells the client that the session has ended regularly.
+func (l *framedLeg) finish() error {
+	l.farewell(reachback.Refuse(reachback.CodeClosed))
+	return nil
+}
+
+// farewell sends the last that the client gets, if there is a chance within goodbye.
+func (l *framedLeg) farewell(e *reachback.Error) {
+	timer := time.NewTimer(goodbye)
+	defer timer.Stop()
+	select {
+	case l.writing <- struct{}{}:
+	case <-timer.C: // it takes nothing
+		return
+	}
+	defer func() { <-l.writing }()
+	if l.ended {
+		return
+	}
+	l.ended = true
+	stuck := time.AfterFunc(goodbye, func() { l.Abort() })
+	defer stuck.Stop()
+	if l.greeted {
+		l.Conn.Write(l.Framing.End(e.Code))
+	} else {
+		l.Conn.Write(l.Framing.Refusal(e))
+	}
+	l.CloseWrite()
+}
+
+// cut ends the leg. A client that is still there is told why, and has a moment to
+// take it: what is on its way would be lost if the connection was closed under what
+// it sends.
+func (l *framedLeg) cut(why reachback.Code) { l.cutFor(reachback.Refuse(why)) }
+
+// cutFor is cut for a refusal that has more than its code.
+func (l *framedLeg) cutFor(why *reachback.Error) {
+	if why.Code != reachback.CodeClientLost {
+		l.farewell(why)
+		nc := l.NetConn()
+		if w, ok := nc.(*wire); ok {
+			nc = w.Conn // what comes is not for TLS any more
+		}
+		nc.SetReadDeadline(time.Now().Add(goodbye))
+		io.Copy(io.Discard, nc)
+	}
+	l.Abort()
+	if l.In != nil {
+		l.In.Close()
+	}
+}
+
+// Close closes both of the client's connections.
+func (l *framedLeg) Close() error {
+	if l.In != nil {
+		l.In.Close()
+	}
+	return l.Conn.Close()
+}
+
+// spliceFramed is splice for a client's leg with a framing.
+func spliceFramed(client *framedLeg, host net.Conn, o spliceOptions) spliceResult {
+	client.begin()
+	h := newLeg(host, o.WriteTimeout)
+
+	var beat sync.WaitGroup
+	done := make(chan struct{})
+	if p, every := client.Framing.KeepAlive(); p != nil {
+		beat.Go(func() { client.keepAlive(p, every, done) })
+	}
+	r := spliceLegs(client, host,
+		&direction{src: client, dst: h, counter: o.ToHost},
+		&direction{src: h, dst: client, counter: o.ToClient, most: client.Framing.MaxPiece()})
+	close(done)
+	beat.Wait()
+	return r
+}
+
+// keepAlive sends p again and again until done or the leg fails, which those notice
+// who copy.
+func (l *framedLeg) keepAlive(p []byte, every time.Duration, done chan struct{}) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-t.C:
+			if l.send(p) != nil {
+				return
+			}
+		}
+	}
+}
+
+// A stream is a source of which nothing is known but that it can be read. A few
+// bytes are held for that while nothing comes, and a chunk after much has come.
+type stream struct {
+	io.Reader
+	few [512]byte
+	big *chunk
+	in  []byte // read and not yet taken, in few or big
+	err error  // what came with it
+}
+
+func (s *stream) wait() {
+	buf := s.few[:]
+	if s.big != nil {
+		buf = s.big[:]
+	}
+	n, err := s.Reader.Read(buf)
+	s.in, s.err = buf[:n], err
+	switch {
+	case s.big == nil && n == len(buf):
+		s.big = chunks.Get().(*chunk)
+	case s.big != nil && n < len(s.few):
+		s.in = s.few[:copy(s.few[:], s.in)]
+		chunks.Put(s.big)
+		s.big = nil
+	}
+}
+
+func (s *stream) read(p []byte) (int, error) {
+	if len(s.in) > 0 {
+		n := copy(p, s.in)
+		s.in = s.in[n:]
+		return n, nil
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	return 0, errDry
+}
