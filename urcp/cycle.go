@@ -21,6 +21,8 @@ const (
 
 	// steadyRounds in one direction double the step.
 	steadyRounds = 3
+	upMost       = 0.1 // of the window in a round
+	downPart     = 0.4 // of what is too much in the queue, in a round
 
 	// A queue under emptyQueue for emptyRounds makes the window rise by
 	// emptyGain a round trip, less on paths longer than emptyRTT.
@@ -79,7 +81,7 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		y.up, y.velocity, y.same = up, 1, 0
 	} else if round {
 		if y.same++; y.same > steadyRounds {
-			y.velocity = min(2*y.velocity, max(c.window/(2*k1), 1))
+			y.velocity = min(2*y.velocity, max(upMost*c.window/k1, 1))
 		}
 	}
 	if q > emptyQueue {
@@ -98,7 +100,8 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		}
 		c.window += step
 	} else {
-		c.window -= step
+		over := c.rate()*c.price() - k1
+		c.window -= max(k1, downPart*over) * float64(b.bytes) / c.window
 	}
 
 	bw := c.delivery.rate()

@@ -8,11 +8,12 @@ type lossCount struct{ acked, lost, marked int }
 
 // lossMeter keeps loss per round trip.
 type lossMeter struct {
-	open     lossCount
-	shut     lossCount // the last full round
-	ratio    float64   // average over rounds
-	inherent float64   // what the path loses without us
-	skip     int       // rounds not to count
+	open      lossCount
+	shut      lossCount // the last full round
+	ratio     float64   // average over rounds
+	inherent  float64   // what the path loses without us
+	skip      int       // rounds not to count
+	run, done lossCount // the present and the last run of testLosses losses or so
 }
 
 func (l *lossMeter) add(acked, lost, late, marked int) {
@@ -30,6 +31,13 @@ func (n lossCount) ratio() float64 {
 	return float64(n.lost) / float64(n.acked+n.lost)
 }
 
+func (n lossCount) packets() int { return n.acked + n.lost }
+
+func (n *lossCount) add(b *batch) {
+	n.acked += b.packets
+	n.lost = max(0, n.lost+b.lost-b.late)
+}
+
 // turn closes a round.
 func (l *lossMeter) turn() {
 	l.shut, l.open = l.open, lossCount{}
@@ -38,10 +46,21 @@ func (l *lossMeter) turn() {
 		return
 	}
 	l.ratio += lossGain * (l.shut.ratio() - l.ratio)
+	l.run.acked += l.shut.acked
+	l.run.lost += l.shut.lost
+	if l.run.lost >= testLosses || l.run.packets() > testLosses/testLoss {
+		l.done, l.run = l.run, lossCount{}
+	}
 }
 
+// recent is the loss over so many packets that chance alone does not make it up.
+func (l *lossMeter) recent() float64 { return l.done.ratio() }
+
 // forgive leaves the losses of start-up out.
-func (l *lossMeter) forgive() { l.skip = 3 }
+func (l *lossMeter) forgive() {
+	l.skip = 3
+	l.run, l.done = lossCount{}, lossCount{}
+}
 
 const (
 	testLoss    = 0.02  // from where on loss is looked into
@@ -50,7 +69,16 @@ const (
 	testEvery   = 3 * time.Second
 	testRounds  = 20
 	testPackets = 120
+	testLosses  = 15
+	testPart    = 0.85 // of what is delivered is sent in a test
+	testFallen  = 0.4  // of the loss before
 	ceilingGain = 0.98
+	// A ceiling rises by ceilingRise a second at first.
+	ceilingRise = 0.002
+	ceilingLoss = 0.015
+	// It is looked at again after so many packets or losses.
+	ceilingPackets = 400
+	ceilingLosses  = 8
 )
 
 type testState uint8
@@ -76,6 +104,7 @@ type elasticity struct {
 	ceiling float64 // bytes per second; none where zero
 	raised  time.Duration
 	growth  float64 // per second
+	set     float64 // the ceiling when it was last set
 }
 
 // tested runs a test, and says whether it has the window for itself.
@@ -93,40 +122,46 @@ func (c *Controller) tested(t time.Duration, b *batch, round bool) bool {
 		}
 		return true
 	case testMeasure:
-		e.count.acked += b.packets
-		e.count.lost = max(0, e.count.lost+b.lost-b.late)
-		if t < e.until || e.count.acked+e.count.lost < testPackets {
+		e.count.add(b)
+		// Losses are rare and come by chance: the verdict waits for as many packets as
+		// would have lost testLosses before, or for the losses that show otherwise.
+		full := float64(e.count.packets()) >= max(testPackets, testLosses/e.before)
+		same := float64(e.count.lost) > testFallen*testLosses && e.count.ratio() > testFallen*e.before
+		if !same && (!full || t < e.until) {
 			return true
 		}
 		e.state = noTest
 		e.last, e.round = t, c.rounds.count
 		c.window = max(c.window, e.after)
-		if got := e.count.ratio(); got < 0.4*e.before {
+		if got := e.count.ratio(); !same && got < testFallen*e.before {
 			c.setCeiling(t, ceilingGain*e.bw)
 		} else {
 			c.loss.inherent = (e.before + got) / 2
 		}
 		c.loss.ratio = c.loss.inherent
-		c.loss.skip = 2
+		c.loss.forgive()
 		return true
 	}
 	l := &c.loss
-	if !round || l.ratio < testLoss || l.ratio < 1.5*l.inherent || c.delay.queue > testQueue ||
+	recent := l.recent()
+	if !round || recent < testLoss || recent < 1.5*l.inherent || c.delay.queue > testQueue ||
 		!c.settled(testSettled) || c.delivery.rate() == 0 || e.ceiling > 0 ||
 		t-e.last < testEvery || c.rounds.count-e.round < testRounds {
 		return false
 	}
 	e.state = testSkip
 	e.until = t + seconds(1.3*c.delay.srtt)
-	e.after, e.before, e.bw = c.window, l.ratio, c.delivery.rate()
-	c.window = min(0.75*c.window, 0.85*c.bdp(e.bw, 0))
+	e.after, e.before, e.bw = c.window, recent, c.delivery.rate()
+	c.window = min(c.window, testPart*c.bdp(e.bw, 0))
 	c.stats.LossTests++
 	return true
 }
 
 func (c *Controller) setCeiling(t time.Duration, rate float64) {
 	e := &c.elastic
-	e.ceiling, e.raised, e.growth = max(rate, minRate), t, 0.002
+	e.ceiling, e.raised, e.growth = max(rate, minRate), t, ceilingRise
+	e.set = e.ceiling
+	e.count = lossCount{}
 	c.stats.Ceilings++
 }
 
@@ -140,15 +175,22 @@ func (c *Controller) underCeiling(t time.Duration, b *batch, round bool) {
 		e.ceiling = 0
 		return
 	}
-	if round {
-		e.growth = min(e.growth*(1+0.1*c.delay.srtt), 0.05)
-	}
-	n := c.loss.open
-	if n.lost >= 3 && n.ratio() > 1.3*c.loss.inherent+0.015 && t-e.last > seconds(2*c.delay.srtt) {
-		if bw := c.delivery.now; bw > 0 {
-			c.setCeiling(t, min(e.ceiling, ceilingGain*bw))
+	e.count.add(b)
+	if n := e.count; n.packets() >= ceilingPackets || n.lost >= ceilingLosses {
+		over := n.ratio() - 1.3*c.loss.inherent
+		switch {
+		case over < ceilingLoss:
+			e.growth = min(1.2*e.growth, 0.05)
+		case n.ratio() > 0.6*e.before && e.ceiling < 1.02*e.set && t-e.last > time.Second:
+			// As much is lost under the ceiling as was above it.
+			c.loss.inherent, c.loss.ratio, e.ceiling = n.ratio(), n.ratio(), 0
+		default:
 			e.last = t
+			c.setCeiling(t, min(e.ceiling, ceilingGain*c.delivery.now))
 		}
+		e.count = lossCount{}
 	}
-	c.window = min(c.window, 1.5*c.bdp(e.ceiling, 0))
+	if e.ceiling > 0 {
+		c.window = min(c.window, 1.5*c.bdp(e.ceiling, 0))
+	}
 }
