@@ -1,0 +1,138 @@
+package linksim
+
+import (
+	"errors"
+	"time"
+)
+
+// Feedback is how a receiver reports what has arrived.
+type Feedback struct {
+	// Kind is the form: [Ideal], or [RDPUDP2].
+	Kind FeedbackKind
+	// Packets is after how many packets it reports, and Delay how long it keeps a
+	// packet to itself at most. Zero means 8 packets, and a quarter of the round trip
+	// without queues. A packet that comes out of order is reported at once.
+	Packets int
+	Delay   time.Duration
+}
+
+// FeedbackKind is a form of feedback.
+type FeedbackKind uint8
+
+const (
+	// Ideal feedback gives the exact time of every packet, and loses nothing: an
+	// acknowledgement repeats what a lost one said.
+	Ideal FeedbackKind = iota
+	// RDPUDP2 is what [MS-RDPEUDP2] carries: encoded, with all that its format rounds
+	// and leaves out, and decoded again.
+	RDPUDP2
+)
+
+func (fb *Feedback) check() error {
+	if fb.Kind > RDPUDP2 {
+		return errors.New("an unknown form of feedback")
+	}
+	if fb.Packets < 0 || fb.Packets > 1000 || fb.Delay < 0 || fb.Delay > 10*time.Second {
+		return errors.New("feedback after less than nothing, 1000 packets or 10 seconds")
+	}
+	return nil
+}
+
+// receiver is the far end of a flow.
+type receiver struct {
+	flow     *flow
+	self     uint32
+	back     *line // the way to the first link of the way back
+	delay    time.Duration
+	seen     seen
+	reporter reporter
+	ackAt    time.Duration // of the timer; urcp.Never where it is not set
+}
+
+// A reporter turns arrivals into acknowledgements, and those into what the
+// controller is told.
+type reporter interface {
+	// arrived notes a packet and sends what is due.
+	arrived(s *sim, k *packet)
+	// fire sends what has waited long enough.
+	fire(s *sim)
+	// read appends to f.acked what p says, and returns the round trip that it shows.
+	read(s *sim, f *flow, p uint32) time.Duration
+	// release frees the payload of an acknowledgement.
+	release(slot int32)
+}
+
+func newReceiver(s *sim, f *flow) *receiver {
+	r := &receiver{flow: f}
+	r.self = s.register(r)
+	r.back = newLine(s, hop{})
+	there := f.cfg.Delay
+	for _, l := range f.cfg.Path {
+		there += s.sc.Links[l].Delay
+	}
+	r.delay = f.cfg.Return
+	if len(f.cfg.Back) == 0 && f.cfg.Return == 0 {
+		r.delay = there
+	}
+	base := there + r.delay
+	for _, l := range f.cfg.Back {
+		base += s.sc.Links[l].Delay
+	}
+	r.reporter = newReporter(r, base)
+	f.result.BaseRTT = base
+	return r
+}
+
+// take receives a data packet, and frees it.
+func (r *receiver) take(s *sim, p uint32) {
+	k := &s.packets[p]
+	if !r.seen.add(k.seq) {
+		r.flow.result.Duplicates++
+		s.freePacket(p)
+		return
+	}
+	r.flow.result.deliver(s, r.flow, k)
+	s.log.received(s, k)
+	r.reporter.arrived(s, k)
+	s.freePacket(p)
+}
+
+func (r *receiver) fire(s *sim, _ uint32) { r.reporter.fire(s) }
+
+// clock is what the receiver takes for the time.
+func (r *receiver) clock(s *sim) time.Duration { return r.flow.cfg.Receiver.read(s.now) }
+
+// acknowledge sends an acknowledgement on its way.
+func (r *receiver) acknowledge(s *sim, seq uint64, bytes, slot int32) {
+	p := s.newPacket()
+	s.packets[p] = packet{
+		seq: seq, sent: s.now, flow: r.flow.index, bytes: bytes, ack: true, chunk: -1, slot: slot,
+		ecn: NotECT,
+	}
+	r.back.send(s, p, s.now+r.delay)
+}
+
+// seen knows which of the newest numbers have been seen. What is older counts as
+// seen.
+type seen struct {
+	bits [1 << 10]uint64
+	next uint64 // one above the highest
+}
+
+const seenSize = 64 << 10
+
+// add notes a number and reports whether it is new.
+func (w *seen) add(seq uint64) bool {
+	if seq+seenSize < w.next {
+		return false
+	}
+	for ; w.next <= seq; w.next++ {
+		w.bits[w.next/64%uint64(len(w.bits))] &^= 1 << (w.next % 64)
+	}
+	word, bit := &w.bits[seq/64%uint64(len(w.bits))], uint64(1)<<(seq%64)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	return true
+}
