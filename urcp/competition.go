@@ -6,90 +6,215 @@ import (
 )
 
 const (
-	cubicC    = 0.4 // RFC 9438
+	// The window grows as in RFC 9438 while it competes.
+	cubicC    = 0.4
 	cubicBeta = 0.7
+	cubicReno = 0.53 // packets a round trip, where a Reno flow would be faster
 
-	competeLow  = 0.015 // no floor below it counts
-	competeHigh = 0.060
-	// competeFlows of our kind, each with its level in the queue, are no competition.
+	// A standing queue of competeFlows flows of our kind, each with its level in it,
+	// is no competition. No floor under competeLow counts, and any over competeHigh
+	// does.
 	competeFlows = 8
+	competeLow   = 0.015
+	competeHigh  = 0.060
+
+	// evenShare is the share of the link from which on a flow yields more than
+	// Cubic would, and under which it yields less: there is one competitor at least.
+	evenShare = 0.5
+	// wholeShare is what only a flow that is alone gets.
+	wholeShare = 0.92
+	// fallenQueue is by how much of the round trip the queue has to fall before it
+	// shows that another flow has backed off.
+	fallenQueue = 0.05
+	fallenLeast = 0.003
+
+	// A test sends so much of the window for some round trips to see whether the
+	// queue is ours.
+	aloneEvery = 10 * time.Second
+	alonePart  = 0.8
+	aloneFall  = 0.75 // of what the cut would take away if the queue were ours
+
+	// flatQueue is how far a queue that nobody fills moves: it is a longer way.
+	flatQueue = 0.002
+	flatPart  = 0.03
 )
 
 // compete watches for flows that fill the queue whatever its delay, and holds a
-// share against them as Cubic would.
+// share against them: the window grows as Cubic's does, and falls when packets are
+// lost or when the queue shows that another has yielded. It never takes a loss to
+// make room for more than an even share.
 type compete struct {
-	above  time.Duration // since when the floor is too high
-	raised bool
-	left   time.Duration
-	before float64 // window when it began
-	wmax   float64
-	epoch  time.Duration
-	origin float64
-	cutSeq uint64
+	raised  bool // the floor is too high
+	above   time.Duration
+	before  float64 // window when it rose
+	low     float64 // of the queue since it rose
+	high    float64
+	lastHi  time.Duration
+	left    time.Duration
+	link    float64 // capacity, bytes per second
+	wmax    float64
+	origin  float64
+	epoch   time.Duration
+	cut     time.Duration
+	peak    float64 // longest queue since the last cut
+	whole   time.Duration
+	test    bool
+	tested  time.Duration
+	until   time.Duration
+	testQ   float64
+	testCut float64
+	testBW  float64
+	window  float64
 }
 
-func (k *compete) suspect(t time.Duration) bool { return k.raised }
-
-// threshold is the standing queue that delay-keeping flows would not leave.
+// threshold is the standing queue that flows of our kind would not leave.
 func (c *Controller) threshold() float64 {
 	link := max(c.delivery.link(), minRate)
 	return min(max(competeFlows*levelPackets*c.mss/link, competeLow), competeHigh)
 }
 
-// watch is the part of competition in a feedback; it says whether it moved the window.
+// watch looks for competition, and says whether the window is its.
 func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
-	k := &c.compete
-	d := &c.delay
-	window := max(seconds(6*d.srtt), 300*time.Millisecond)
-	d.floor.push(t, window, d.queue)
+	k, d := &c.compete, &c.delay
+	d.floor.push(t, max(seconds(6*d.srtt), 300*time.Millisecond), d.queue)
 	floor, _ := d.floor.min()
-	high := floor > c.threshold() && c.settled(5)
-	if high != k.raised {
-		k.raised = high
-		if high {
-			k.above = t
-			k.before = max(c.window, c.prior)
-		}
+	limit := c.threshold()
+	raised := floor > limit && c.settled(5) && !c.drain.active
+	if raised && !k.raised {
+		k.above = t
+		k.before = max(c.window, c.prior)
+		k.low, k.high = d.queue, d.queue
 	}
-	if c.mode != Competing {
-		wait := max(seconds(10*d.srtt), time.Second)
-		if k.left > 0 && t-k.left < 10*time.Second {
-			wait /= 3
-		}
-		if !high || t-k.above < wait {
-			return false
-		}
-		c.mode = Competing
-		c.stats.Competitions++
-		c.drain.active, c.elastic.state = false, noTest
-		c.window = max(c.window, k.before)
-		k.wmax, k.epoch = c.window, t
-		k.origin = c.window
-		k.cutSeq = 0
+	k.raised = raised
+	k.low, k.high = min(k.low, d.queue), max(k.high, d.queue)
+	if d.queue > limit {
+		k.lastHi = t
 	}
-	if !high {
-		c.mode = Steady
-		k.left = t
-		c.cycle.reset()
+	if c.mode == Competing {
+		c.hold(t, b)
+		return c.mode == Competing
+	}
+	wait := max(seconds(10*d.srtt), time.Second)
+	if k.left > 0 && t-k.left < 10*time.Second {
+		wait /= 3
+	}
+	if !raised || t-k.above < wait {
 		return false
 	}
-	if b.lost > 0 && b.newest >= k.cutSeq {
+	if k.high-k.low < max(flatQueue, flatPart*k.high) && c.window < 0.7*k.before {
+		// The window fell and the queue did not, nor did anybody else fill it.
+		d.anew()
+		d.lowest, d.lowRTT = d.base+k.low, d.minRTT+k.low
+		d.anchor(t)
+		d.floor = windowMin{}
+		c.window = max(c.window, min(k.before, c.bdp(c.delivery.link(), 0))/2)
+		k.raised = false
+		c.stats.Routes++
+		return false
+	}
+	c.beginCompeting(t)
+	return true
+}
+
+func (c *Controller) beginCompeting(t time.Duration) {
+	k := &c.compete
+	c.mode = Competing
+	c.stats.Competitions++
+	c.drain.active, c.elastic.state, c.elastic.ceiling = false, noTest, 0
+	c.window = max(c.window, k.before)
+	k.wmax, k.origin, k.epoch = c.window, c.window, t
+	k.cut, k.tested = t, t
+	k.peak, k.whole, k.test = c.delay.queue, 0, false
+	k.link = max(k.link, c.delivery.link())
+}
+
+func (c *Controller) endCompeting(t time.Duration) {
+	c.mode = Steady
+	c.compete.left = t
+	c.compete.raised = false
+	c.compete.link = 0
+	c.delay.floor = windowMin{}
+	c.cycle.reset()
+}
+
+// share is the part of the link that this flow has.
+func (k *compete) share(rate float64) float64 { return min(rate/k.link, 1) }
+
+// hold is one feedback's part in competing.
+func (c *Controller) hold(t time.Duration, b *batch) {
+	k, d := &c.compete, &c.delay
+	srtt := seconds(d.srtt)
+	rate := c.delivery.rate()
+	k.link = max(k.link, rate)
+	x := k.share(rate)
+	if t-k.lastHi > max(8*srtt, time.Second) {
+		c.endCompeting(t)
+		return
+	}
+	if x < wholeShare {
+		k.whole = t
+	} else if t-k.whole > max(2*srtt, 300*time.Millisecond) {
+		c.alone(t)
+		return
+	}
+	if k.test {
+		c.testAlone(t)
+		return
+	}
+	k.peak = max(k.peak, d.queue)
+	fallen := d.queue < k.peak-max(fallenQueue*(d.minRTT+k.peak), fallenLeast)
+	if (b.lost > 0 && t-k.cut > srtt) || (fallen && t-k.cut > 2*srtt) {
 		k.wmax = c.window
-		c.window *= cubicBeta
-		k.origin, k.epoch = c.window, t
-		k.cutSeq = c.sent.last().seq
-		return true
+		c.window *= 1 - (1-cubicBeta)*min(max(math.Pow(x/evenShare, 1.5), 0.15), 1.6)
+		k.origin, k.epoch, k.cut = c.window, t, t
+		k.peak = d.queue
+		return
+	}
+	if t-k.cut < 2*srtt {
+		k.peak = d.queue
+	}
+	if t-k.tested > aloneEvery && t-k.cut > 2*srtt {
+		k.test, k.tested = true, t
+		k.until = t + 3*srtt
+		k.testQ, k.testBW, k.window = d.queue, rate, c.window
+		c.window *= alonePart
+		k.testCut = k.window - c.window
+		return
 	}
 	if c.limited() {
-		return true
+		return
 	}
-	s := (t - k.epoch).Seconds() + d.srtt
-	kk := math.Cbrt(max(k.wmax-k.origin, 0) / c.mss / cubicC)
-	target := cubicC*math.Pow(s-kk, 3)*c.mss + k.wmax
-	reno := k.origin + 0.53*c.mss*(t-k.epoch).Seconds()/d.srtt
-	target = min(max(target, reno), 1.5*c.window)
+	since := (t - k.epoch).Seconds()
+	v := since + d.srtt - math.Cbrt(max(k.wmax-k.origin, 0)/c.mss/cubicC)
+	target := max(k.wmax+cubicC*v*v*v*c.mss, k.origin+cubicReno*c.mss*since/d.srtt)
+	target = min(target, 1.5*c.window)
 	if target > c.window {
-		c.window += (target - c.window) * float64(b.bytes) / c.window
+		c.window += (target - c.window) * float64(b.bytes) / c.window * min(1, (1-x)/(1-evenShare))
 	}
-	return true
+}
+
+// testAlone ends a test. Alone, a cut takes its bytes from the queue and nothing from
+// the rate; with others there, it takes from both.
+func (c *Controller) testAlone(t time.Duration) {
+	k := &c.compete
+	fall := (k.testQ - c.delay.queue) * k.testBW
+	if fall > aloneFall*k.testCut && c.delivery.rate() > 0.93*k.testBW {
+		c.alone(t)
+		return
+	}
+	if t < k.until {
+		return
+	}
+	k.test = false
+	c.window = k.window
+	k.epoch += t - k.tested
+	k.tested, k.cut = t, t
+	k.peak = c.delay.queue
+}
+
+// alone ends the competition: the queue is ours, so it is drained, and its bottom
+// is the base.
+func (c *Controller) alone(t time.Duration) {
+	c.endCompeting(t)
+	c.beginDrain(t)
 }

@@ -28,7 +28,7 @@ func (c *Controller) drained(t time.Duration, b *batch, round bool) bool {
 		c.cycle.velocity = 1
 		return true
 	}
-	if !c.delay.have || t-c.delay.touched < staleBase || c.compete.suspect(t) {
+	if !c.delay.have || t-c.delay.touched < staleBase || c.compete.raised {
 		return false
 	}
 	c.beginDrain(t)

@@ -32,6 +32,7 @@ type Counters struct {
 	Marked       uint64 // packets with a mark
 	Ignored      uint64 // words about packets not sent, or settled before
 	Competitions uint64 // entries into Competing
+	Routes       uint64 // base delays renewed because the way had become longer
 	Drains       uint64 // drains to see the base delay
 	LossTests    uint64 // tests of what loss depends on
 	Ceilings     uint64 // policers or very short buffers found
