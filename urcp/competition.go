@@ -17,10 +17,13 @@ const (
 	competeFlows = 8
 	competeLow   = 0.015
 	competeHigh  = 0.060
+	leavePart    = 0.5 // of the floor, to leave
+	widestTime   = 3 * time.Second
+	evenPart     = 0.5
 
 	// evenShare is the share of the link from which on a flow yields more than
 	// Cubic would, and under which it yields less: there is one competitor at least.
-	evenShare = 0.5
+	evenShare = 0.6
 	// wholeShare is what only a flow that is alone gets.
 	wholeShare = 0.92
 	// fallenQueue is by how much of the round trip the queue has to fall before it
@@ -30,9 +33,10 @@ const (
 
 	// A test sends so much of the window for some round trips to see whether the
 	// queue is ours.
-	aloneEvery = 10 * time.Second
-	alonePart  = 0.8
-	aloneFall  = 0.75 // of what the cut would take away if the queue were ours
+	aloneEvery  = 10 * time.Second
+	alonePart   = 0.8
+	alonePassed = 2
+	aloneFall   = 0.75 // of what the cut would take away if the queue were ours
 
 	// flatQueue is how far a queue that nobody fills moves: it is a longer way.
 	flatQueue = 0.002
@@ -46,7 +50,8 @@ const (
 type compete struct {
 	raised  bool // the floor is too high
 	above   time.Duration
-	before  float64 // window when it rose
+	widest  windowMin
+	before  float64 // the widest window shortly before it rose
 	low     float64 // of the queue since it rose
 	high    float64
 	lastHi  time.Duration
@@ -64,6 +69,7 @@ type compete struct {
 	testQ   float64
 	testCut float64
 	testBW  float64
+	passed  int // tests in a row
 	window  float64
 }
 
@@ -79,15 +85,17 @@ func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 	d.floor.push(t, max(seconds(6*d.srtt), 300*time.Millisecond), d.queue)
 	floor, _ := d.floor.min()
 	limit := c.threshold()
+	k.widest.push(t, max(seconds(20*d.srtt), widestTime), -c.window)
 	raised := floor > limit && c.settled(5) && !c.drain.active
 	if raised && !k.raised {
 		k.above = t
-		k.before = max(c.window, c.prior)
+		w, _ := k.widest.min()
+		k.before = -w
 		k.low, k.high = d.queue, d.queue
 	}
 	k.raised = raised
 	k.low, k.high = min(k.low, d.queue), max(k.high, d.queue)
-	if d.queue > limit {
+	if d.queue > leavePart*limit {
 		k.lastHi = t
 	}
 	if c.mode == Competing {
@@ -121,18 +129,17 @@ func (c *Controller) beginCompeting(t time.Duration) {
 	c.mode = Competing
 	c.stats.Competitions++
 	c.drain.active, c.elastic.state, c.elastic.ceiling = false, noTest, 0
-	c.window = max(c.window, k.before)
+	k.link = max(k.link, c.delivery.link())
+	c.window = max(c.window, min(k.before, evenPart*k.link*(c.delay.minRTT+c.delay.queue)))
 	k.wmax, k.origin, k.epoch = c.window, c.window, t
 	k.cut, k.tested = t, t
-	k.peak, k.whole, k.test = c.delay.queue, 0, false
-	k.link = max(k.link, c.delivery.link())
+	k.peak, k.whole, k.test, k.passed = c.delay.queue, t, false, 0
 }
 
 func (c *Controller) endCompeting(t time.Duration) {
 	c.mode = Steady
 	c.compete.left = t
 	c.compete.raised = false
-	c.compete.link = 0
 	c.delay.floor = windowMin{}
 	c.cycle.reset()
 }
@@ -165,7 +172,7 @@ func (c *Controller) hold(t time.Duration, b *batch) {
 	fallen := d.queue < k.peak-max(fallenQueue*(d.minRTT+k.peak), fallenLeast)
 	if (b.lost > 0 && t-k.cut > srtt) || (fallen && t-k.cut > 2*srtt) {
 		k.wmax = c.window
-		c.window *= 1 - (1-cubicBeta)*min(max(math.Pow(x/evenShare, 1.5), 0.15), 1.6)
+		c.window *= 1 - (1-cubicBeta)*min(max(math.Pow(x/evenShare, 2.5), 0.15), 1.6)
 		k.origin, k.epoch, k.cut = c.window, t, t
 		k.peak = d.queue
 		return
@@ -197,18 +204,26 @@ func (c *Controller) hold(t time.Duration, b *batch) {
 // the rate; with others there, it takes from both.
 func (c *Controller) testAlone(t time.Duration) {
 	k := &c.compete
-	fall := (k.testQ - c.delay.queue) * k.testBW
-	if fall > aloneFall*k.testCut && c.delivery.rate() > 0.93*k.testBW {
-		c.alone(t)
-		return
-	}
 	if t < k.until {
 		return
+	}
+	fall := (k.testQ - c.delay.queue) * k.testBW
+	if fall > aloneFall*k.testCut && fall < 1.5*k.testCut && c.delivery.rate() > 0.95*k.testBW {
+		if k.passed++; k.passed == alonePassed {
+			k.link = 0
+			c.alone(t)
+			return
+		}
+	} else {
+		k.passed = 0
 	}
 	k.test = false
 	c.window = k.window
 	k.epoch += t - k.tested
 	k.tested, k.cut = t, t
+	if k.passed > 0 {
+		k.tested -= aloneEvery
+	}
 	k.peak = c.delay.queue
 }
 

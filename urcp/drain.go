@@ -19,7 +19,7 @@ type drain struct {
 func (c *Controller) drained(t time.Duration, b *batch, round bool) bool {
 	d := &c.drain
 	if d.active {
-		if t < d.until || b.newest < d.seq {
+		if t < d.until || b.newest <= d.seq {
 			return true
 		}
 		d.active = false
@@ -39,10 +39,11 @@ func (c *Controller) beginDrain(t time.Duration) {
 	d := &c.drain
 	d.active = true
 	d.after = c.window
+	c.window /= 2
 	if bw := c.delivery.rate(); bw > 0 {
 		d.after = min(d.after, c.bdp(bw, 0.005))
+		c.window = min(c.window, c.bdp(bw, 0)/2)
 	}
-	c.window = c.window / 2
 	d.until = t + max(seconds(c.delay.srtt), drainTime)
 	d.seq = c.sent.last().seq
 	c.delay.anew()
