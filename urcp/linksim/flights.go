@@ -70,9 +70,10 @@ func (fs *flights) oldest() time.Duration {
 	return fs.at(fs.base).sent
 }
 
-// ack settles a packet and returns it; nil where it is settled already or unknown.
+// ack settles a packet and returns it; nil where it is settled already, unknown, or
+// from before the present controller.
 func (fs *flights) ack(f *flow, seq uint64) *flight {
-	if seq >= fs.next || fs.next-seq > uint64(len(fs.ring)) {
+	if seq < f.first || seq >= fs.next || fs.next-seq > uint64(len(fs.ring)) {
 		return nil
 	}
 	k := fs.at(seq)
@@ -86,7 +87,6 @@ func (fs *flights) ack(f *flow, seq uint64) *flight {
 	}
 	k.state = flightAcked
 	fs.highest = max(fs.highest, seq+1)
-	f.source.acked(k)
 	return k
 }
 

@@ -19,8 +19,8 @@ type flow struct {
 	source   source
 
 	state   flowState
-	started time.Duration // true time
-	next    uint64        // number of the next packet
+	next    uint64 // number of the next packet
+	first   uint64 // of the packets that the present controller sent
 	flights flights
 	rtt     rttEstimate
 
@@ -101,10 +101,8 @@ func (f *flow) paused(now time.Duration) bool {
 func (f *flow) fire(s *sim, arg uint32) {
 	switch arg {
 	case flowStart:
-		f.state, f.started = flowRuns, s.now
-		f.ctrl = f.cfg.New(f.clock(s))
-		if f.ctrl == nil {
-			s.err = fmt.Errorf("flow %q: New returned nil", f.cfg.Name)
+		f.state = flowRuns
+		if f.renew(s); s.err != nil {
 			return
 		}
 		f.source.start(s, f)
@@ -139,11 +137,21 @@ func (f *flow) fire(s *sim, arg uint32) {
 		f.lossAt = urcp.Never
 		f.expire(s)
 	case flowSource:
-		f.source.fire(s, f)
+		if f.state == flowRuns {
+			f.source.fire(s, f)
+		}
 	case flowResume:
 	}
-	if f.ctrl != nil {
+	if f.ctrl != nil && s.err == nil {
 		f.pump(s)
+	}
+}
+
+// renew gives the flow a new controller.
+func (f *flow) renew(s *sim) {
+	f.rtt, f.first = rttEstimate{}, f.next
+	if f.ctrl = f.cfg.New(f.clock(s)); f.ctrl == nil {
+		s.err = fmt.Errorf("flow %q: New returned nil", f.cfg.Name)
 	}
 }
 

@@ -108,4 +108,6 @@ func (id *ideal) read(s *sim, f *flow, p uint32) time.Duration {
 	return max(rtt, 0)
 }
 
-func (id *ideal) release(int32) {}
+// An ideal acknowledgement has no payload.
+func (id *ideal) copy(slot int32) int32 { return slot }
+func (id *ideal) release(int32)         {}

@@ -41,3 +41,13 @@ func (s *sim) freePacket(p uint32) {
 	}
 	s.free = append(s.free, p)
 }
+
+// copyPacket returns a second packet that is as the first.
+func (s *sim) copyPacket(p uint32) uint32 {
+	c := s.newPacket()
+	s.packets[c] = s.packets[p]
+	if k := &s.packets[c]; k.slot >= 0 {
+		k.slot = s.flows[k.flow].receiver.reporter.copy(k.slot)
+	}
+	return c
+}

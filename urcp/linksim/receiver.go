@@ -58,7 +58,8 @@ type reporter interface {
 	fire(s *sim)
 	// read appends to f.acked what p says, and returns the round trip that it shows.
 	read(s *sim, f *flow, p uint32) time.Duration
-	// release frees the payload of an acknowledgement.
+	// copy and release manage the payload of an acknowledgement.
+	copy(slot int32) int32
 	release(slot int32)
 }
 
@@ -92,6 +93,9 @@ func (r *receiver) take(s *sim, p uint32) {
 		return
 	}
 	r.flow.result.deliver(s, r.flow, k)
+	if k.chunk >= 0 {
+		r.flow.source.arrived(s, k.chunk)
+	}
 	s.log.received(s, k)
 	r.reporter.arrived(s, k)
 	s.freePacket(p)

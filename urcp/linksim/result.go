@@ -81,6 +81,10 @@ type FlowResult struct {
 	Marked                      int64
 	AppLimited                  int64
 	Feedbacks, FeedbackBytes    int64 // acknowledgements that reached the sender
+	// Messages are what its source made; none for a greedy one.
+	Messages []Message
+	// Skipped counts frames that the source left out because too much waited.
+	Skipped int64
 	// Bins hold what happened in each span of Scenario.Bin.
 	Bins []Bin
 

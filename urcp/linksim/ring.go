@@ -28,5 +28,3 @@ func (r *ring[T]) pop() T {
 
 // at returns the i-th from the front; it is valid until the next push.
 func (r *ring[T]) at(i int) *T { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
-
-func (r *ring[T]) clear() { r.head, r.n = 0, 0 }

@@ -177,15 +177,11 @@ type way struct {
 	route int // how many of the routes are in force
 }
 
-// newWay builds what comes behind a link and returns the first of it.
+// newWay builds what comes behind a link's server and returns the first of it.
 func newWay(s *sim, l *link) node {
 	w := &way{link: l}
 	w.line = newLine(s, hop{})
-	var first node = w
-	for i := len(l.cfg.Elements) - 1; i >= 0; i-- {
-		first = l.cfg.Elements[i].node(s, l, i, first)
-	}
-	return first
+	return newElements(s, l, w)
 }
 
 func (w *way) delay(at time.Duration) time.Duration {

@@ -1,8 +1,13 @@
 package linksim
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"time"
+)
 
 // A Source is what a flow has to send: [Frames], [Desktop], [OnOff] or [Poisson].
+// What they send in a pause of the flow is not made at all, and a source ends with
+// its flow.
 type Source interface {
 	check() error
 	source(f *flow, rng *rand.Rand) source
@@ -17,7 +22,8 @@ type source interface {
 	take(s *sim, f *flow, bytes int) (chunk int32, greedy bool)
 	// fire is called for the source's own events.
 	fire(s *sim, f *flow)
-	acked(k *flight)
+	// arrived is told what the receiver has got, and lost what the sender gives up.
+	arrived(s *sim, chunk int32)
 	lost(k *flight)
 	// settled is called after the controller has had feedback.
 	settled(s *sim, f *flow)
@@ -44,6 +50,9 @@ func (greedy) ready(s *sim, f *flow) int {
 func (greedy) start(*sim, *flow)                   {}
 func (greedy) take(*sim, *flow, int) (int32, bool) { return -1, true }
 func (greedy) fire(*sim, *flow)                    {}
-func (greedy) acked(*flight)                       {}
+func (greedy) arrived(*sim, int32)                 {}
 func (greedy) lost(*flight)                        {}
 func (greedy) settled(*sim, *flow)                 {}
+
+// again asks for the source's next event.
+func (f *flow) again(s *sim, at time.Duration) { s.events.push(at, f.self, flowSource) }
