@@ -110,6 +110,7 @@ type arrival struct {
 	queued time.Duration
 	wait   time.Duration
 	bytes  int32
+	marked bool
 }
 
 func newResult(sc *Scenario) *Result {
@@ -190,7 +191,7 @@ func (r *FlowResult) deliver(s *sim, _ *flow, k *packet) {
 	if k.marked {
 		r.Marked++
 	}
-	r.arrivals = append(r.arrivals, arrival{s.now, s.now - k.sent, k.queued, k.wait, k.bytes})
+	r.arrivals = append(r.arrivals, arrival{s.now, s.now - k.sent, k.queued, k.wait, k.bytes, k.marked})
 	b := r.at(s.now)
 	b.Delivered += int64(k.bytes)
 	b.Queued = max(b.Queued, k.queued)
