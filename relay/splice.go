@@ -94,6 +94,9 @@ func (s *pair) run(d, reverse *direction, srcLost, dstLost reachback.Code) {
 		code, err = reachback.CodeClosed, nil
 	case d.srcFailed:
 		code = srcLost
+		if e, ok := errors.AsType[*reachback.Error](err); ok { // it is there, and breaks its protocol
+			code = e.Code
+		}
 	case reverse.ended.Load():
 		// Who said goodbye may close without taking the rest: a user who
 		// closes the window of a session does.

@@ -18,12 +18,17 @@
 package rdgateway
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/limit"
 	"github.com/reachback/reachback/relay"
 )
 
@@ -38,12 +43,24 @@ const (
 
 // A Handler speaks the RD Gateway protocol to stock clients and opens raw calls at
 // Relay. Mount it at [Path] and [RawPath] of the server that Relay is on, which
-// [relay.ConfigureServer] has made ready and which must not offer HTTP/2. End it
-// with Close, after the Relay's Shutdown or Close.
+// [relay.ConfigureServer] has made ready. End it with Close, after the Relay's
+// Shutdown or Close.
 type Handler struct {
 	Relay  *relay.Relay // required
 	Limits Limits
 	Logger *slog.Logger // nil is silent; refusals of calls and their ends are logged by Relay
+
+	start   sync.Once
+	ending  context.Context // until Close calls end
+	end     context.CancelFunc
+	tunnels sync.WaitGroup // Close waits for them
+
+	mu      sync.Mutex // guards everything below
+	closed  bool
+	setups  map[netip.Prefix]int
+	inSetup int
+	live    map[io.Closer]struct{} // what Close closes
+	pairs   map[pairKey]*pair      // by connection id, as long as one of the two halves is there
 }
 
 // Limits bound what clients can make a Handler hold before they have called. Zero
@@ -55,10 +72,126 @@ type Limits struct {
 	KeepAlive  time.Duration // between two keepalives to a client of the RD Gateway protocol (45 s)
 }
 
-// ServeHTTP serves [Path] and [RawPath], and nothing else.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	carrier.Refuse(w, reachback.Refuse(reachback.CodeNotFound), "")
+func (l Limits) perAddress() int          { return orElse(l.PerAddress, 32) }
+func (l Limits) inAll() int               { return orElse(l.InAll, 4096) }
+func (l Limits) setup() time.Duration     { return orElse(l.Setup, 30*time.Second) }
+func (l Limits) keepAlive() time.Duration { return orElse(l.KeepAlive, 45*time.Second) }
+
+func orElse[T int | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
 }
 
-// Close ends every tunnel, also those with a session, and waits for them.
-func (h *Handler) Close() error { return nil }
+// ServeHTTP serves [Path] and [RawPath], and nothing else.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.begin()
+	from := remote(r)
+	serve := h.serveRaw
+	switch r.URL.Path {
+	case RawPath:
+	case Path:
+		serve = h.serveGateway
+	default:
+		carrier.Refuse(w, reachback.Refuse(reachback.CodeNotFound), "")
+		return
+	}
+	if err := h.Relay.Knock(from.Addr()); err != nil {
+		carrier.Refuse(w, err, "")
+		return
+	}
+	if err := serve(w, r, from); err != nil {
+		carrier.Refuse(w, err, "")
+	}
+}
+
+func (h *Handler) begin() {
+	h.start.Do(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.ending, h.end = context.WithCancel(context.Background())
+		h.setups = make(map[netip.Prefix]int)
+		h.live = make(map[io.Closer]struct{})
+		h.pairs = make(map[pairKey]*pair)
+	})
+}
+
+// Close ends every tunnel, also those with a session, and waits for them. It is
+// safe to call more than once; what comes later is refused.
+func (h *Handler) Close() error {
+	h.begin()
+	h.mu.Lock()
+	h.closed = true
+	h.end()
+	for c := range h.live {
+		c.Close()
+	}
+	h.mu.Unlock()
+	h.tunnels.Wait()
+	return nil
+}
+
+// setUp counts a tunnel of an address until done is called, which may be more than
+// once.
+func (h *Handler) setUp(a netip.Addr) (done func(), err error) {
+	p := limit.Prefix(a)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return nil, reachback.Refuse(reachback.CodeDraining)
+	case h.setups[p] >= h.Limits.perAddress(), h.inSetup >= h.Limits.inAll():
+		return nil, reachback.Refuse(reachback.CodeTooManyWaiting)
+	}
+	h.setups[p]++
+	h.inSetup++
+	return sync.OnceFunc(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.inSetup--
+		if h.setups[p]--; h.setups[p] == 0 {
+			delete(h.setups, p)
+		}
+	}), nil
+}
+
+// run runs f in a goroutine that Close waits for, and which it ends by closing c.
+func (h *Handler) run(c io.Closer, f func()) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		c.Close()
+		return reachback.Refuse(reachback.CodeDraining)
+	}
+	h.live[c] = struct{}{}
+	h.tunnels.Go(func() {
+		defer func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			delete(h.live, c)
+		}()
+		f()
+	})
+	return nil
+}
+
+// until returns ctx, which Close ends too.
+func (h *Handler) until(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(h.ending, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (h *Handler) log() *slog.Logger {
+	if h.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return h.Logger
+}
+
+// remote is the address of the socket, for which no header field speaks.
+func remote(r *http.Request) netip.AddrPort {
+	a, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

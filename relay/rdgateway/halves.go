@@ -1,0 +1,199 @@
+package rdgateway
+
+import (
+	"io"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/reachback/reachback"
+)
+
+// A client without WebSocket has two connections: on OUT it is answered a body
+// without end, on IN it sends one. What they have in common is the connection id
+// that the client drew and the address that they come from. So the halves of one
+// tunnel are found under both, whichever comes first: nobody can take, or keep
+// another from taking, a half of a client at another address. The token comes on IN
+// when the pair is made, and is the only one that the tunnel ever has.
+
+// pairKey is what two halves have in common.
+type pairKey struct {
+	from netip.Addr
+	id   string
+}
+
+// A pair is a tunnel of two halves, from the first one's arrival to the end.
+type pair struct {
+	hasOut bool          // guarded by Handler.mu, as in
+	in     *inbound      // nil until it is there
+	met    chan struct{} // closed when both are there
+}
+
+// enter registers a half, OUT where in is nil. A half that is there already is not
+// replaced.
+func (h *Handler) enter(k pairKey, in *inbound) (*pair, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pairs[k]
+	if p == nil {
+		p = &pair{met: make(chan struct{})}
+		h.pairs[k] = p
+	}
+	switch {
+	case in == nil && p.hasOut, in != nil && p.in != nil:
+		return nil, reachback.Refuse(reachback.CodeBadRequest)
+	case in == nil:
+		p.hasOut = true
+	default:
+		p.in = in
+	}
+	if p.hasOut && p.in != nil {
+		close(p.met)
+	}
+	return p, nil
+}
+
+// leave takes out a pair whose tunnel has ended.
+func (h *Handler) leave(k pairKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.pairs, k)
+}
+
+// serveIn serves both requests of the IN connection. The first has no body and asks
+// whether it may come; the second has the tunnel's bytes as its body, and is
+// answered only when the tunnel has ended.
+func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey) error {
+	if !hasBody(r) {
+		w.Header().Set("Content-Length", "0")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	if r.ContentLength >= 0 { // a tunnel's length is not known
+		return reachback.Refuse(reachback.CodeBadRequest)
+	}
+	done, err := h.setUp(k.from)
+	if err != nil {
+		return err
+	}
+	defer done()
+	in := newInbound(w, r)
+	defer in.finish()
+	p, err := h.enter(k, in)
+	if err != nil {
+		return err
+	}
+	in.lookAhead()
+	wait := time.NewTimer(h.Limits.setup())
+	defer wait.Stop()
+	select {
+	case <-p.met:
+	case <-in.gone:
+	case <-wait.C:
+	case <-h.ending.Done():
+	}
+	if h.leaveUnmet(k, p) {
+		return reachback.Refuse(reachback.CodeBadRequest)
+	}
+	done() // OUT counts for the tunnel
+	<-in.over
+	w.Header().Set("Connection", "close")
+	return nil
+}
+
+// leaveUnmet takes out a pair of which only one half is there, and reports whether it
+// was such a one.
+func (h *Handler) leaveUnmet(k pairKey, p *pair) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p.hasOut && p.in != nil {
+		return false
+	}
+	delete(h.pairs, k)
+	return true
+}
+
+// An inbound is the body of an IN request, as a source of the tunnel's bytes. Who
+// reads it owns it, but for Close.
+type inbound struct {
+	body io.Reader
+	over chan struct{} // closed when the tunnel has ended
+	gone chan struct{} // closed when the client was seen to leave
+
+	// What is read ahead, which is there when ahead is closed. A read of a body
+	// that was broken off cannot go on, so this one is left to wait.
+	ahead chan struct{} // nil where there is none
+	buf   [512]byte
+	n, at int
+	err   error
+
+	mu  sync.Mutex
+	ctl *http.ResponseController // nil once the request is over; guarded by mu
+}
+
+func newInbound(w http.ResponseWriter, r *http.Request) *inbound {
+	in := &inbound{body: r.Body, ctl: http.NewResponseController(w), over: make(chan struct{}), gone: make(chan struct{})}
+	in.ctl.SetReadDeadline(time.Time{}) // the server's is for bodies that end
+	return in
+}
+
+// lookAhead reads in the background, so that a client that leaves is noticed while
+// nobody waits for what it sends. The goroutine ends when something comes, or with
+// Close; the next Read, or finish, waits for it.
+func (in *inbound) lookAhead() {
+	if in.ahead != nil {
+		return
+	}
+	ahead := make(chan struct{})
+	in.ahead, in.n, in.at = ahead, 0, 0
+	go func() {
+		defer close(ahead)
+		if in.n, in.err = in.body.Read(in.buf[:]); in.err != nil {
+			close(in.gone)
+		}
+	}()
+}
+
+// Read fails with io.EOF also where the connection ended within the body: that is
+// how these clients leave.
+func (in *inbound) Read(p []byte) (n int, err error) {
+	if in.ahead != nil {
+		<-in.ahead
+		n = copy(p, in.buf[in.at:in.n])
+		if in.at += n; in.at < in.n {
+			return n, nil
+		}
+		if err = in.err; err == nil {
+			in.ahead = nil
+		}
+	} else {
+		n, err = in.body.Read(p)
+	}
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Close makes a Read that waits fail.
+func (in *inbound) Close() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.ctl == nil {
+		return nil
+	}
+	return in.ctl.SetReadDeadline(time.Unix(1, 0))
+}
+
+// finish ends the request's use of the connection. Nobody reads any more.
+func (in *inbound) finish() {
+	in.Close()
+	if in.ahead != nil {
+		<-in.ahead
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.ctl = nil
+}
