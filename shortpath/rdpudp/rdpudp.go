@@ -1,0 +1,26 @@
+// Package rdpudp is the data phase of RDP-UDP version 3, [MS-RDPEUDP2], without
+// input or output: its packets, the receiver's acknowledgements, and what the sender
+// learns from them. It reads no clock, starts no goroutine and takes no memory per
+// packet; datagrams and times are handed in and out.
+//
+// A [Packet] is one datagram. Two types stand on either side of a path:
+//
+//   - [Acknowledger] is told of every packet that arrives, and says which
+//     acknowledgement is due when.
+//   - [Outstanding] numbers every packet that leaves, and turns acknowledgements into
+//     [urcp.Feedback]: what arrived, when, and what is lost.
+//
+// Packet numbers count transmissions: a packet is never sent twice, and what a lost
+// one carried goes into a new one. Where 16 bits of a number travel, both types know
+// all 64.
+//
+// What is implemented of [MS-RDPEUDP2]: the packet with all its payloads (2.2.1), the
+// prefix byte and the exchange of bytes (3.1.1.1.5), the reconstruction of numbers and
+// times (3.1.1.1.3, 3.1.1.1.4), the sender's window and its losses (3.1.1.2), the
+// receiver's window, and acknowledgements with and without gaps (3.1.5.6, 3.1.5.7).
+//
+// Nothing in a packet is authenticated. What lies outside of a window is ignored and
+// counted, and never ends a connection; all memory is bounded by the windows.
+//
+// [MS-RDPEUDP2]: https://learn.microsoft.com/openspecs/windows_protocols/ms-rdpeudp2/
+package rdpudp
