@@ -21,6 +21,7 @@ type flow struct {
 	state   flowState
 	next    uint64 // number of the next packet
 	first   uint64 // of the packets that the present controller sent
+	earlier uint64 // competitions of earlier controllers
 	flights flights
 	rtt     rttEstimate
 
@@ -149,7 +150,7 @@ func (f *flow) fire(s *sim, arg uint32) {
 
 // renew gives the flow a new controller.
 func (f *flow) renew(s *sim) {
-	f.rtt, f.first = rttEstimate{}, f.next
+	f.rtt, f.first, f.earlier = rttEstimate{}, f.next, f.result.Competitions
 	if f.ctrl = f.cfg.New(f.clock(s)); f.ctrl == nil {
 		s.err = fmt.Errorf("flow %q: New returned nil", f.cfg.Name)
 	}

@@ -1,6 +1,10 @@
 package linksim
 
-import "time"
+import (
+	"time"
+
+	"github.com/reachback/reachback/urcp"
+)
 
 // A Result is what a run measured. Its methods look at any span of it afterwards:
 // from inclusive, to exclusive.
@@ -85,12 +89,20 @@ type FlowResult struct {
 	Messages []Message
 	// Skipped counts frames that the source left out because too much waited.
 	Skipped int64
+	// Snapshot is the controller's last, nil where it is not a [Snapshotter]. It is
+	// taken once a bin, which is how exact the rest is: InMode is for how long the
+	// controller was in each mode, and Competitions how often it took to competing,
+	// which is false where no other flow fills the queue.
+	Snapshot     *urcp.Snapshot
+	InMode       [urcp.Competing + 1]time.Duration
+	Competitions uint64
 	// Bins hold what happened in each span of Scenario.Bin.
 	Bins []Bin
 
 	arrivals []arrival
 	start    time.Duration
 	stop     time.Duration
+	end      time.Duration
 	settle   time.Duration
 	bin      time.Duration
 }
@@ -123,7 +135,7 @@ func newResult(sc *Scenario) *Result {
 		f := &sc.Flows[i]
 		r.Flows = append(r.Flows, &FlowResult{
 			Name: f.Name, Bins: make([]Bin, bins), bin: sc.bin(),
-			start: f.Start, stop: f.stop(sc), settle: f.Start + sc.settle(),
+			start: f.Start, stop: f.stop(sc), end: sc.Duration, settle: f.Start + sc.settle(),
 		})
 	}
 	return r
@@ -196,5 +208,3 @@ func (r *FlowResult) deliver(s *sim, _ *flow, k *packet) {
 	b.Delivered += int64(k.bytes)
 	b.Queued = max(b.Queued, k.queued)
 }
-
-func (f *flow) sample(*sim) {}
