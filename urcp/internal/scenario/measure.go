@@ -1,0 +1,260 @@
+package scenario
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/reachback/reachback/urcp/linksim"
+)
+
+// All measures look at a stretch of time, from its beginning inclusive to its end
+// exclusive, where zero stands for the end of the run. The bottleneck is the first
+// link of a scenario.
+
+// Utilisation is the share of the bottleneck's capacity that was used.
+func Utilisation(from, to time.Duration) Measure {
+	return Measure{"utilisation" + span(from, to), Percent, func(r *Run) float64 {
+		return r.Links[0].Utilisation(from, r.end(to))
+	}}
+}
+
+// Queue is a quantile of the time that packets waited in the bottleneck's queue.
+func Queue(which string, from, to time.Duration) Measure {
+	return Measure{"queue " + which + span(from, to), Milliseconds, func(r *Run) float64 {
+		return pick(which, r.Links[0].Queue(from, r.end(to)))
+	}}
+}
+
+// SelfInflicted is as Queue, without what a packet alone would have waited too.
+func SelfInflicted(which string, from, to time.Duration) Measure {
+	return Measure{"self-inflicted delay " + which + span(from, to), Milliseconds, func(r *Run) float64 {
+		return pick(which, r.Links[0].SelfInflicted(from, r.end(to)))
+	}}
+}
+
+func pick(which string, d linksim.Delays) float64 {
+	v := d.Max
+	switch which {
+	case "p50":
+		v = d.P50
+	case "p95":
+		v = d.P95
+	case "p99":
+		v = d.P99
+	}
+	return float64(v) / float64(time.Millisecond)
+}
+
+// Goodput is what the flows under test got together, as a share of rate.
+func Goodput(rate float64, from, to time.Duration) Measure {
+	return Measure{"goodput" + span(from, to), Percent, func(r *Run) float64 {
+		var sum float64
+		for _, x := range r.rates(from, to) {
+			sum += x
+		}
+		return sum / rate
+	}}
+}
+
+// Loss is the share of the packets of the flows under test that the network dropped.
+func Loss(from, to time.Duration) Measure {
+	return Measure{"loss" + span(from, to), Percent, func(r *Run) float64 {
+		var sent, dropped int64
+		for _, f := range r.tested() {
+			bin := r.bin()
+			for i := int(from / bin); i < len(f.Bins) && time.Duration(i)*bin < r.end(to); i++ {
+				sent += int64(f.Bins[i].SentPackets)
+				dropped += int64(f.Bins[i].Dropped)
+			}
+		}
+		return float64(dropped) / float64(max(1, sent))
+	}}
+}
+
+func (r *Run) bin() time.Duration {
+	if b := r.Scenario.Bin; b != 0 {
+		return b
+	}
+	return 100 * time.Millisecond
+}
+
+// StartupLoss and SteadyLoss are the shares lost of what was sent in a flow's first
+// seconds, and after them.
+func StartupLoss() Measure {
+	return Measure{"loss at the start", Percent, func(r *Run) float64 {
+		var sent, dropped int64
+		for _, f := range r.tested() {
+			sent += f.StartupSent
+			dropped += f.StartupDropped
+		}
+		return float64(dropped) / float64(max(1, sent))
+	}}
+}
+
+// SteadyLoss is described at StartupLoss.
+func SteadyLoss() Measure {
+	return Measure{"loss after the start", Percent, func(r *Run) float64 {
+		var sent, dropped int64
+		for _, f := range r.tested() {
+			sent += f.Sent - f.StartupSent
+			dropped += f.Dropped - f.StartupDropped
+		}
+		return float64(dropped) / float64(max(1, sent))
+	}}
+}
+
+// Spurious is the share of the packets of the flows under test that counted as lost
+// and were not.
+func Spurious() Measure {
+	return Measure{"spurious loss", Percent, func(r *Run) float64 {
+		var sent, spurious int64
+		for _, f := range r.tested() {
+			sent += f.Sent
+			spurious += f.Spurious
+		}
+		return float64(spurious) / float64(max(1, sent))
+	}}
+}
+
+// Fairness is Jain's index of the rates of the flows under test, or of those of them
+// at the places given: one where all are equal, 1/n where one of n has everything.
+func Fairness(from, to time.Duration, places ...int) Measure {
+	name := "Jain's index"
+	if len(places) > 0 {
+		name += " of those that send"
+	}
+	return Measure{name + span(from, to), Index, func(r *Run) float64 {
+		to := r.end(to)
+		return r.Jain(to-from, from, to, r.names(places...)...)
+	}}
+}
+
+// WindowedFairness is the mean of Jain's index over windows, of the flows under test
+// that run in each.
+func WindowedFairness(window, from, to time.Duration) Measure {
+	return Measure{"Jain's index in windows of " + window.String() + span(from, to), Index, func(r *Run) float64 {
+		return r.Jain(window, from, r.end(to), r.names()...)
+	}}
+}
+
+// Ratio is the rate of one of the flows under test beside their mean.
+func Ratio(i int, from, to time.Duration) Measure {
+	return Measure{fmt.Sprintf("rate of flow %d beside the mean", i+1) + span(from, to), Index, func(r *Run) float64 {
+		rates := r.rates(from, to)
+		sum := 0.0
+		for _, x := range rates {
+			sum += x
+		}
+		if sum == 0 {
+			return 0
+		}
+		return rates[i] * float64(len(rates)) / sum
+	}}
+}
+
+// Least is the smallest rate among the flows under test, as a share of the mean.
+func Least(from, to time.Duration) Measure {
+	return Measure{"smallest share of the fair one" + span(from, to), Percent, func(r *Run) float64 {
+		return r.MinShare(from, r.end(to), r.names()...)
+	}}
+}
+
+// Share is what the flows under test got of all that was delivered.
+func Share(from, to time.Duration) Measure {
+	return Measure{"share" + span(from, to), Percent, func(r *Run) (share float64) {
+		for _, name := range r.names() {
+			share += r.Result.Share(name, from, r.end(to))
+		}
+		return share
+	}}
+}
+
+// Arrival is how long the slowest newcomer among the flows under test took to get,
+// over a second, 80 % of the fair share of those that were there, at most until the
+// next one came or one left. Those of the first moment are no newcomers.
+func Arrival(rate float64) Measure {
+	return Measure{"newcomer at 80 % of its share after", Seconds, func(r *Run) float64 {
+		const step = 100 * time.Millisecond
+		worst := 0.0
+		flows := r.Scenario.Flows
+		for i := range flows {
+			start := flows[i].Start
+			if start < time.Second {
+				continue
+			}
+			there, until := 0, r.Scenario.Duration
+			for j := range flows {
+				if flows[j].Start <= start {
+					there++
+				} else {
+					until = min(until, flows[j].Start)
+				}
+			}
+			took := math.Inf(1)
+			for at := start; at+time.Second <= until; at += step {
+				if r.Flows[i].Rate(at, at+time.Second) >= 0.8*rate/float64(there) {
+					took = (at + time.Second - start).Seconds()
+					break
+				}
+			}
+			worst = max(worst, took)
+		}
+		return worst
+	}}
+}
+
+// Recovery is how long after a moment the median queue of a tenth of a second was
+// back under limit, once it had been at its longest.
+func Recovery(at time.Duration, limit time.Duration) Measure {
+	return Measure{"queue under " + limit.String() + " again after", Seconds, func(r *Run) float64 {
+		const step = 100 * time.Millisecond
+		peak, peakAt := time.Duration(-1), at
+		for t := at; t < r.Scenario.Duration && t < at+5*time.Second; t += step {
+			if q := r.Links[0].Queue(t, t+step).Max; q > peak {
+				peak, peakAt = q, t
+			}
+		}
+		for t := peakAt; t < r.Scenario.Duration; t += step {
+			if r.Links[0].Queue(t, t+step).P50 < limit {
+				return (t + step - at).Seconds()
+			}
+		}
+		return math.Inf(1)
+	}}
+}
+
+// Full is how long after a moment the utilisation of a second was back at 90 %.
+func Full(at time.Duration) Measure {
+	return Measure{"at 90 % of the capacity after", Seconds, func(r *Run) float64 {
+		for t := at; t+time.Second <= r.Scenario.Duration; t += 100 * time.Millisecond {
+			if r.Links[0].Utilisation(t, t+time.Second) >= 0.9 {
+				return (t - at).Seconds()
+			}
+		}
+		return math.Inf(1)
+	}}
+}
+
+// Competitions is how often the flows under test took others for such as fill the
+// queue.
+func Competitions() Measure {
+	return Measure{"competition entries", Count, func(r *Run) float64 { return float64(r.competitions()) }}
+}
+
+// AgainstClean is a measure as a share of what it is where nothing disturbs.
+func AgainstClean(m Measure) Measure {
+	return Measure{m.Name + " beside the undisturbed one's", Percent, func(r *Run) float64 {
+		if clean := m.Of(r.Clean); clean != 0 {
+			return m.Of(r) / clean
+		}
+		return math.Inf(1)
+	}}
+}
+
+// UtilisationOf is Utilisation of another link, by its place.
+func UtilisationOf(link int, from, to time.Duration) Measure {
+	return Measure{"utilisation on the way back" + span(from, to), Percent, func(r *Run) float64 {
+		return r.Links[link].Utilisation(from, r.end(to))
+	}}
+}
