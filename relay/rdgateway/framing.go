@@ -53,7 +53,11 @@ func (u *unpacker) strip(p []byte) (n int, answer []byte, err error) {
 // readHeader takes a packet's header from in, for DATA with the length of its
 // bytes. The type is 0 while it is not whole.
 func (u *unpacker) readHeader(in []byte) (rest []byte, t packetType, err error) {
-	for need := headerLen; ; {
+	need := headerLen
+	if u.have >= headerLen { // it is DATA, whose length of bytes has not come yet
+		need = dataHeaderLen
+	}
+	for {
 		k := copy(u.header[u.have:need], in)
 		u.have, in = u.have+k, in[k:]
 		if u.have < need {

@@ -103,22 +103,22 @@ func (d *deframer) strip(p []byte) (n int, answer []byte, err error) {
 
 // readHeader takes a frame's header from in, and says whether it is whole now.
 func (d *deframer) readHeader(in []byte) (rest []byte, whole bool, err error) {
-	need := 2
-	for {
-		k := copy(d.header[d.have:need], in)
+	if d.have < 2 {
+		k := copy(d.header[d.have:2], in)
 		d.have, in = d.have+k, in[k:]
-		if d.have < need {
+		if d.have < 2 {
 			return in, false, nil
 		}
-		if total := 2 + extended(d.header[1]) + 4; need < total {
-			// It is refused before more of it is waited for.
-			if err := d.check(); err != nil {
-				return nil, false, err
-			}
-			need = total
-			continue
+		// It is refused before more of it is waited for.
+		if err := d.check(); err != nil {
+			return nil, false, err
 		}
-		break
+	}
+	need := 2 + extended(d.header[1]) + 4
+	k := copy(d.header[d.have:need], in)
+	d.have, in = d.have+k, in[k:]
+	if d.have < need {
+		return in, false, nil
 	}
 	n := uint64(d.header[1] &^ maskBit)
 	switch at := d.header[2:]; extended(d.header[1]) {
