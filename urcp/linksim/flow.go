@@ -100,6 +100,7 @@ func (f *flow) paused(now time.Duration) bool {
 }
 
 func (f *flow) fire(s *sim, arg uint32) {
+	f.count(s)
 	switch arg {
 	case flowStart:
 		f.state = flowRuns
@@ -120,9 +121,6 @@ func (f *flow) fire(s *sim, arg uint32) {
 			return
 		}
 		f.timerAt = urcp.Never
-		if f.count(s); s.err != nil {
-			return
-		}
 		if f.fires++; f.fires > maxFires {
 			s.err = fmt.Errorf("flow %q: its controller's timer does not advance", f.cfg.Name)
 			return
@@ -136,6 +134,10 @@ func (f *flow) fire(s *sim, arg uint32) {
 			return
 		}
 		f.lossAt = urcp.Never
+		if f.fires++; f.fires > maxFires {
+			s.err = fmt.Errorf("flow %q: its loss timer does not advance", f.cfg.Name)
+			return
+		}
 		f.expire(s)
 	case flowSource:
 		if f.state == flowRuns {
@@ -172,21 +174,23 @@ func (f *flow) pump(s *sim) {
 		f.timerAt = at
 		s.events.push(at, f.self, flowTimer)
 	}
-	if at := f.flights.oldest(); at != urcp.Never {
-		if at = max(s.now, at+f.rtt.timeout()); at < f.lossAt {
-			f.lossAt = at
-			s.events.push(at, f.self, flowLoss)
-		}
+	if at := f.receiver.reporter.timer(s, f); at < f.lossAt {
+		f.lossAt = at
+		s.events.push(at, f.self, flowLoss)
 	}
 }
 
 func (f *flow) send(s *sim) {
-	f.count(s)
+	f.count(s) // It may be called for an acknowledgement.
 	now := f.clock(s)
 	for s.err == nil {
 		bytes := f.source.ready(s, f)
 		if bytes == 0 {
 			f.held = false
+			return
+		}
+		if !f.receiver.reporter.room() {
+			f.held = true
 			return
 		}
 		at := f.ctrl.NextSend(now, bytes)
@@ -220,7 +224,8 @@ func (f *flow) sendOne(s *sim, now time.Duration, bytes int) {
 		seq: seq, sent: s.now, flow: f.index, bytes: int32(bytes), chunk: chunk, slot: -1,
 		ecn: f.cfg.ECN, limited: limited,
 	}
-	f.result.send(s, f, bytes)
+	f.receiver.reporter.sending(s, f, &s.packets[p])
+	f.result.send(s, bytes)
 	s.log.sent(s, &s.packets[p])
 	if f.cfg.Delay == 0 {
 		hop{}.push(s, p)
@@ -236,7 +241,6 @@ func (f *flow) acknowledged(s *sim, p uint32) {
 	f.acked, f.lost = f.acked[:0], f.lost[:0]
 	rtt := f.receiver.reporter.read(s, f, p)
 	s.freePacket(p)
-	f.flights.reordered(f)
 	f.report(s, rtt)
 	if f.ctrl != nil {
 		f.pump(s)
@@ -246,10 +250,7 @@ func (f *flow) acknowledged(s *sim, p uint32) {
 // expire gives up what has been on its way for too long.
 func (f *flow) expire(s *sim) {
 	f.acked, f.lost = f.acked[:0], f.lost[:0]
-	f.flights.expire(f, s.now-f.rtt.timeout())
-	if len(f.lost) > 0 {
-		f.rtt.backOff()
-	}
+	f.receiver.reporter.expire(s, f)
 	f.report(s, 0)
 }
 

@@ -32,7 +32,7 @@ type receipt struct {
 	marked bool
 }
 
-func newReporter(r *receiver, base time.Duration) reporter {
+func newIdeal(r *receiver, base time.Duration) *ideal {
 	fb := r.flow.cfg.Feedback
 	id := &ideal{receiver: r, packets: fb.Packets, delay: fb.Delay}
 	if id.packets == 0 {
@@ -45,7 +45,13 @@ func newReporter(r *receiver, base time.Duration) reporter {
 	return id
 }
 
-func (id *ideal) arrived(s *sim, k *packet) {
+func (id *ideal) room() bool                   { return true }
+func (id *ideal) sending(*sim, *flow, *packet) {}
+
+func (id *ideal) arrived(s *sim, k *packet, fresh bool) bool {
+	if !fresh {
+		return true
+	}
 	if id.log.n == idealLog {
 		id.log.pop()
 	}
@@ -55,12 +61,13 @@ func (id *ideal) arrived(s *sim, k *packet) {
 	id.next = max(id.next, k.seq+1)
 	if !inOrder || id.written-id.told >= uint64(id.packets) {
 		id.send(s)
-		return
+		return true
 	}
 	if r := id.receiver; r.ackAt == urcp.Never {
 		r.ackAt = s.now + id.delay
 		s.events.push(r.ackAt, r.self, 0)
 	}
+	return true
 }
 
 func (id *ideal) send(s *sim) {
@@ -105,7 +112,23 @@ func (id *ideal) read(s *sim, f *flow, p uint32) time.Duration {
 			rtt = f.clock(s) - f.cfg.Sender.read(fl.sent) - (k.sent - r.at)
 		}
 	}
+	f.flights.reordered(f)
 	return max(rtt, 0)
+}
+
+func (id *ideal) timer(s *sim, f *flow) time.Duration {
+	at := f.flights.oldest()
+	if at == urcp.Never {
+		return at
+	}
+	return max(s.now, at+f.rtt.timeout())
+}
+
+func (id *ideal) expire(s *sim, f *flow) {
+	f.flights.expire(f, s.now-f.rtt.timeout())
+	if len(f.lost) > 0 {
+		f.rtt.backOff()
+	}
 }
 
 // An ideal acknowledgement has no payload.

@@ -46,21 +46,40 @@ type receiver struct {
 	delay    time.Duration
 	seen     seen
 	reporter reporter
-	ackAt    time.Duration // of the timer; urcp.Never where it is not set
+	ackAt    time.Duration // of the timer that counts; urcp.Never where none is set
 }
 
-// A reporter turns arrivals into acknowledgements, and those into what the
-// controller is told.
+// A reporter is a form of feedback at work, at both ends: it turns arrivals into
+// acknowledgements, and those into what the controller is told.
 type reporter interface {
-	// arrived notes a packet and sends what is due.
-	arrived(s *sim, k *packet)
+	// room reports whether the receiver's window lets another packet go.
+	room() bool
+	// sending notes a packet that leaves, and may give it a payload.
+	sending(s *sim, f *flow, k *packet)
+	// arrived notes a packet, new or not, and sends the acknowledgements that are
+	// due. It reports whether the packet may be used.
+	arrived(s *sim, k *packet, fresh bool) bool
 	// fire sends what has waited long enough.
 	fire(s *sim)
-	// read appends to f.acked what p says, and returns the round trip that it shows.
+	// read appends to f.acked and f.lost what p says, and returns the round trip that
+	// it shows.
 	read(s *sim, f *flow, p uint32) time.Duration
-	// copy and release manage the payload of an acknowledgement.
+	// timer is when expire is to be called, in true time, and expire appends to
+	// f.lost what nothing has been heard of for too long.
+	timer(s *sim, f *flow) time.Duration
+	expire(s *sim, f *flow)
+	// copy and release manage the payloads of packets.
 	copy(slot int32) int32
 	release(slot int32)
+}
+
+// newReporter makes the flow's form of feedback. base is the round trip without
+// queues.
+func newReporter(s *sim, r *receiver, base time.Duration) reporter {
+	if r.flow.cfg.Feedback.Kind == RDPUDP2 {
+		return newUDP2(s, r, base)
+	}
+	return newIdeal(r, base)
 }
 
 func newReceiver(s *sim, f *flow) *receiver {
@@ -79,7 +98,7 @@ func newReceiver(s *sim, f *flow) *receiver {
 	for _, l := range f.cfg.Back {
 		base += s.sc.Links[l].Delay
 	}
-	r.reporter = newReporter(r, base)
+	r.reporter = newReporter(s, r, base)
 	f.result.BaseRTT = base
 	return r
 }
@@ -87,17 +106,19 @@ func newReceiver(s *sim, f *flow) *receiver {
 // take receives a data packet, and frees it.
 func (r *receiver) take(s *sim, p uint32) {
 	k := &s.packets[p]
-	if !r.seen.add(k.seq) {
+	fresh := r.seen.add(k.seq)
+	switch usable := r.reporter.arrived(s, k, fresh); {
+	case !fresh:
 		r.flow.result.Duplicates++
-		s.freePacket(p)
-		return
+	case !usable:
+		r.flow.result.drop(s, k)
+	default:
+		r.flow.result.deliver(s, k)
+		if k.chunk >= 0 {
+			r.flow.source.arrived(s, k.chunk)
+		}
+		s.log.received(s, k)
 	}
-	r.flow.result.deliver(s, r.flow, k)
-	if k.chunk >= 0 {
-		r.flow.source.arrived(s, k.chunk)
-	}
-	s.log.received(s, k)
-	r.reporter.arrived(s, k)
 	s.freePacket(p)
 }
 

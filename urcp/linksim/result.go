@@ -178,7 +178,7 @@ func (r *FlowResult) at(now time.Duration) *Bin {
 	return &r.Bins[min(int(now/r.bin), len(r.Bins)-1)]
 }
 
-func (r *FlowResult) send(s *sim, _ *flow, bytes int) {
+func (r *FlowResult) send(s *sim, bytes int) {
 	r.Sent++
 	r.SentBytes += int64(bytes)
 	if s.now < r.settle {
@@ -197,7 +197,7 @@ func (r *FlowResult) drop(s *sim, k *packet) {
 	r.at(s.now).Dropped++
 }
 
-func (r *FlowResult) deliver(s *sim, _ *flow, k *packet) {
+func (r *FlowResult) deliver(s *sim, k *packet) {
 	r.Delivered++
 	r.DeliveredBytes += int64(k.bytes)
 	if k.marked {
