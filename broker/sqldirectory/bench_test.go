@@ -64,8 +64,7 @@ func fill(t testing.TB, d *Directory, part int) {
 	if d.shared {
 		blob = `'\x%064x'`
 	}
-	insert(t, d, "hosts", `id, tenant, name, pool, key, assigned_to, approved, drain, revoked, revision, enrolled_at,
-		up, node, lapsed, epoch, absent_since, draining, replaced, duplicate_until, fit, health, user_sessions, rank`, benchHosts/part, func(n int) string {
+	insert(t, d, "hosts", hostInsert, benchHosts/part, func(n int) string {
 		return fmt.Sprintf(`('host%05d', '', 'host%05d', '%s', `+blob+`, '', TRUE, FALSE, FALSE, 0, 1, TRUE, '%s', FALSE, 1, 0, FALSE, '', 0, TRUE, '', 0, 0)`,
 			n, n, benchPool(n), n, d.node.id)
 	})
@@ -74,6 +73,10 @@ func fill(t testing.TB, d *Directory, part int) {
 		return fmt.Sprintf(`('', 'user:user%06d', 'resource%04d', %d)`, user, (user*7+nth*11)%benchResources, n)
 	})
 }
+
+// hostInsert are the columns of hosts.
+const hostInsert = `id, tenant, name, pool, key, assigned_to, approved, drain, revoked, revision, enrolled_at,
+	up, node, lapsed, epoch, absent_since, draining, replaced, duplicate_until, fit, health, user_sessions, rank`
 
 // insert fills a table with what row says, the values of one in parentheses.
 func insert(t testing.TB, d *Directory, table, columns string, rows int, row func(n int) string) {

@@ -57,8 +57,12 @@ func (d *Directory) clear(ctx context.Context) error {
 // have lingered, and those of hosts that have been absent for too long. One call does it
 // at a time, and all find it done.
 func (d *Directory) clearDue(ctx context.Context) error {
-	d.settling.Lock()
-	defer d.settling.Unlock()
+	select {
+	case d.settling <- struct{}{}:
+		defer func() { <-d.settling }()
+	case <-ctx.Done():
+		return fmt.Errorf("sqldirectory: %w", context.Cause(ctx))
+	}
 	for {
 		var hosts []string
 		err := d.read(ctx, func(t *tx) (err error) {

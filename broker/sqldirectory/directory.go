@@ -49,7 +49,7 @@ type Directory struct {
 	seal     *sealer // nil without a secret
 	counters counters
 
-	settling sync.Mutex // one settles at a time; that it is done matters to all
+	settling chan struct{} // full while one clears what is due; that it is done matters to all
 
 	// Those below end by cancel, and Close waits for them.
 	cancel context.CancelFunc
@@ -73,7 +73,7 @@ func Open(ctx context.Context, dsn string, o *Options) (*Directory, error) {
 }
 
 func open(ctx context.Context, dsn string, o *Options) (_ *Directory, err error) {
-	d := &Directory{}
+	d := &Directory{settling: make(chan struct{}, 1)}
 	if o != nil {
 		d.options = *o
 	}

@@ -30,8 +30,12 @@
 //
 // The row of a host is locked while its user sessions change, so that its count is
 // exact. Reservations that come at the same time and would all take the emptiest host
-// pass over those being taken, and wait only when no other has room. In depth-first
-// pools they wait, because spreading is what the operator does not want.
+// pass over those being taken, and wait only when no other has room: one at a time in
+// each pool, so that no two wait for each other. In depth-first pools they always wait,
+// because spreading is what the operator does not want.
+//
+// A Directory has up to 16 connections to PostgreSQL, or as many as the parameter
+// pool_max_conns of the URL says.
 //
 // # Keys
 //

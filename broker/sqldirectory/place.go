@@ -113,33 +113,52 @@ func (p *placing) pooled() (*ledger, error) {
 	if most == 0 {
 		most = never
 	}
-	if !p.pool.depth {
-		h, err := p.firstFree("h.rank < $%d", most)
-		if err != nil {
-			return nil, err
-		}
-		return p.ledger(h)
+	var h *hostRow
+	var err error
+	if p.pool.depth {
+		h, err = p.fullest(most)
+	} else {
+		h, err = p.firstFree("h.rank < $%d", most)
 	}
-	h, err := p.first("h.rank > $%d", -most, "h.rank, h.name, h.id", "{lock h}")
 	if err != nil {
 		return nil, err
-	}
-	if h == nil {
-		return nil, p.none()
 	}
 	return p.ledger(h)
 }
 
-// firstFree locks the first candidate that meets one more condition, passing over
-// those that somebody else is just taking. For one of them it waits only if there is
-// nothing else, and then in an order that all have who wait.
-func (p *placing) firstFree(condition string, value int64) (*hostRow, error) {
-	h, err := p.first(condition, value, "h.rank, h.name, h.id", "{skip h}")
+// queue has everybody else wait who is to queue for a host of the pool.
+//
+// Who waits for the lock of a host may find it full when he has it, and keeps the
+// lock nevertheless, as PostgreSQL does, while he waits for the next. Two who did so
+// could wait for each other. So one at a time waits, and nobody queues who has the lock
+// of a host of the pool.
+func (p *placing) queue() {
+	p.t.exec("SELECT 1 FROM pools p WHERE p.tenant = $1 AND p.name = $2 {lock p}", p.r.User.Tenant, p.pool.name)
+}
+
+// fullest locks the fullest candidate that has room, and waits for it.
+func (p *placing) fullest(most int64) (*hostRow, error) {
+	p.queue()
+	h, err := p.first("h.rank > $%d", -most, "h.rank, h.name, h.id", "{lock h}")
 	if h == nil && err == nil {
-		h, err = p.first(condition, value, "h.id", "{lock h}")
+		err = p.none("h.rank > $%d", -most)
 	}
+	return h, err
+}
+
+// firstFree locks the first candidate that meets one more condition, passing over
+// those that somebody else is just taking. If there is nothing else it begins again, and
+// queues for one of them.
+func (p *placing) firstFree(condition string, value int64) (*hostRow, error) {
+	order, lock := "h.rank, h.name, h.id", "{skip h}"
+	if p.queued {
+		p.queue()
+		order, lock = "h.id", "{lock h}"
+	}
+	h, err := p.first(condition, value, order, lock)
 	if h == nil && err == nil {
-		err = p.none()
+		p.queued = true
+		err = p.none(condition, value)
 	}
 	return h, err
 }
@@ -152,14 +171,25 @@ func (p *placing) first(condition string, value any, order, lock string) (*hostR
 		" ORDER BY "+order+" LIMIT 1 "+lock, append(args, value)...)
 }
 
-// none tells a pool whose hosts are all full from one that has no host.
-func (p *placing) none() error {
-	condition, args := p.candidates()
-	any, err := p.t.exists("SELECT 1 FROM hosts h WHERE "+condition+" LIMIT 1", args...)
+// none says why no candidate meets one more condition: the pool has no host, or all
+// are full, which may be because of slots that are due to be given back. Should one
+// meet it by now, or be another's who is not done, this attempt was too early.
+func (p *placing) none(condition string, value any) error {
+	candidates, args := p.candidates()
+	condition = fmt.Sprintf(condition, len(args)+1)
+	var there, room bool
+	// One statement, so that no slot is given back between two looks.
+	_, err := p.t.get([]any{&there, &room, &p.due}, `SELECT EXISTS (SELECT 1 FROM hosts h WHERE `+candidates+`),
+		EXISTS (SELECT 1 FROM hosts h WHERE `+candidates+` AND `+condition+`),
+		EXISTS (SELECT 1 FROM sessions s WHERE s.state = 0 AND s.due <= $2 AND s.tenant = $3 AND s.pool = $4)
+		OR EXISTS (SELECT 1 FROM desktops d WHERE d.live = 0 AND NOT d.held AND d.linger <= $2 AND d.tenant = $3 AND d.pool = $4)`,
+		append(args, value)...)
 	switch {
 	case err != nil:
 		return err
-	case any:
+	case room:
+		return errAgain
+	case there:
 		return reachback.Refuse(reachback.CodeHostsFull)
 	}
 	return reachback.Refuse(reachback.CodeNoHost)

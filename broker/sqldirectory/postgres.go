@@ -15,6 +15,11 @@ import (
 
 const (
 	connectTimeout = 2 * time.Second
+	// maxConns is how many connections there are, unless the data source says
+	// otherwise. More of them share a commit, but make each other slower, all
+	// the more when they are opened at once; and the server's 100 are for all
+	// brokers.
+	maxConns = 16
 	// maxAttempts bounds how often a transaction is tried that others stood in
 	// the way of.
 	maxAttempts = 8
@@ -40,7 +45,7 @@ func openPostgres(ctx context.Context, dsn string, ahead func() int64, c *counte
 	}
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
 	if !strings.Contains(dsn, "pool_max_conns") {
-		cfg.MaxConns = 32
+		cfg.MaxConns = maxConns
 	}
 	for name, value := range map[string]string{
 		"application_name": "reachback",

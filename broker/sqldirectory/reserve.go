@@ -14,29 +14,32 @@ import (
 // Reserve implements broker.Sessions. Before it refuses somebody because all hosts are
 // full, what has run out is cleared.
 func (d *Directory) Reserve(ctx context.Context, r *broker.Reservation) (*broker.Session, error) {
-	s, err := d.reserve(ctx, r)
-	if reachback.CodeOf(err) != reachback.CodeHostsFull {
+	s, due, err := d.reserve(ctx, r)
+	if !due || reachback.CodeOf(err) != reachback.CodeHostsFull {
 		return s, err
 	}
 	if err := d.clearDue(ctx); err != nil {
 		return nil, err
 	}
-	return d.reserve(ctx, r)
+	s, _, err = d.reserve(ctx, r)
+	return s, err
 }
 
 // reserve is Reserve, in one transaction. A refusal is an end of it that is committed
-// too, because the token is used up.
-func (d *Directory) reserve(ctx context.Context, r *broker.Reservation) (*broker.Session, error) {
+// too, because the token is used up. Due are slots of the pool then that clearDue would
+// give back.
+func (d *Directory) reserve(ctx context.Context, r *broker.Reservation) (_ *broker.Session, due bool, err error) {
 	if !strings.HasPrefix(r.Token, d.mark+".") {
-		return nil, reachback.Refuse(reachback.CodeTokenStale)
+		return nil, false, reachback.Refuse(reachback.CodeTokenStale)
 	}
 	person := person(r.User.ID())
 	var reserved *session
 	var refusal *reachback.Error
-	err := d.write(ctx, person, func(t *tx) error {
-		p := &placing{d: d, t: t, r: r, person: person}
+	queued := false
+	err = d.write(ctx, person, func(t *tx) error {
+		p := &placing{d: d, t: t, r: r, person: person, queued: queued}
 		s, err := p.run()
-		refusal = nil
+		queued, due, refusal = p.queued, p.due, nil
 		if e, ok := errors.AsType[*reachback.Error](err); ok {
 			refusal, err = e, nil
 		}
@@ -45,11 +48,12 @@ func (d *Directory) reserve(ctx context.Context, r *broker.Reservation) (*broker
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case refusal != nil:
-		return nil, refusal
+		return nil, due, refusal
 	}
-	return reserved.session()
+	s, err := reserved.session()
+	return s, false, err
 }
 
 // A placing is one attempt at a reservation.
@@ -58,10 +62,12 @@ type placing struct {
 	t      *tx
 	r      *broker.Reservation
 	person string
+	queued bool // for a host, in the next attempt
 
 	spent spending
 	pool  placingPool
 	host  string // where he has a user session; or empty
+	due   bool   // all hosts are full, and some slots due to be given back
 }
 
 // A spending is a row of spent.
