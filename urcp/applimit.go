@@ -16,6 +16,8 @@ func (c *Controller) limited() bool {
 func (c *Controller) resume(t time.Duration) {
 	if c.rounds.count > 0 && t-c.heard > idleAfter {
 		c.cycle.velocity = 1
+		// A base that could not be seen is not old for that.
+		c.delay.touched = max(c.delay.touched, t-staleBase/2)
 		c.pace.calm(t + seconds(c.delay.srtt))
 	}
 	c.heard = t

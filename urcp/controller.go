@@ -141,6 +141,10 @@ type batch struct {
 	paired   bool
 	rtt      float64
 	received time.Duration // the latest
+	earliest time.Duration
+	first    time.Duration // when the first and the last of the timed were sent
+	last     time.Duration
+	timedN   int
 }
 
 // OnFeedback takes in what the peer says has arrived and what the sender takes for
@@ -163,7 +167,8 @@ func (c *Controller) OnFeedback(now time.Duration, f *Feedback) {
 		c.rounds.begun = t
 		c.rounds.next = c.sent.last().seq + 1
 		c.loss.turn()
-		c.marks.turn(c.cfg.ECN, &c.loss)
+		c.delay.noise.round(t, c.delay.above)
+		c.marks.turn(c.cfg.ECN, &c.loss, c.delay.srtt)
 		c.prior, c.peak = c.peak, float64(c.sent.inflight)+float64(b.bytes)
 	}
 	c.decide(t, &b, round)
@@ -198,10 +203,13 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 			if owd := a.Received - p.at; !b.timed || owd < b.lowest {
 				b.lowest = owd
 			}
-			if !b.timed || a.Received > b.received {
-				b.received = a.Received
+			if !b.timed {
+				b.received, b.earliest, b.first, b.last = a.Received, a.Received, p.at, p.at
 			}
+			b.received, b.earliest = max(b.received, a.Received), min(b.earliest, a.Received)
+			b.first, b.last = min(b.first, p.at), max(b.last, p.at)
 			b.timed = true
+			b.timedN++
 		}
 	}
 	for _, seq := range f.Lost {
@@ -262,13 +270,13 @@ func (c *Controller) rate() float64 {
 	if d == 0 {
 		d = defaultRTT
 	}
-	return max(c.window/(d+c.delay.queue), minRate)
+	return max(c.window/(d+c.delay.queue+c.delay.back), minRate)
 }
 
 // bdp is a window that keeps the path full at a rate with so much queue, and leaves
 // room for what the peer holds back before it acknowledges.
 func (c *Controller) bdp(rate, queue float64) float64 {
-	return rate*(c.delay.minRTT+queue) + c.batch/2
+	return rate*(c.delay.minRTT+c.delay.back+queue) + c.batch/2
 }
 
 // clampWindow keeps the window within its bounds whatever was decided.
@@ -279,7 +287,7 @@ func (c *Controller) clampWindow() {
 	hi := float64(maxWindow)
 	if c.pace.limit.rate > 0 {
 		// Nothing is gained from a window that the cap never fills.
-		hi = max(2*c.pace.limit.rate*(c.delay.minRTT+c.delay.queue)+20*c.mss, minWindow*c.mss)
+		hi = max(2*c.bdp(c.pace.limit.rate, c.delay.queue)+20*c.mss, minWindow*c.mss)
 	}
 	c.window = min(max(c.window, minWindow*c.mss), hi)
 }

@@ -13,6 +13,8 @@ const (
 	levelDelay   = 0.002
 	levelRate    = 10e6 / 8
 	levelPackets = 2
+	// levelDelayMax bounds what a noisy path makes of levelDelay.
+	levelDelayMax = 0.010
 
 	// lossPrice is the delay that lossUnit of loss above the inherent is worth.
 	lossPrice = 0.010
@@ -44,21 +46,18 @@ type cycle struct {
 	up       bool
 	same     int     // rounds in this direction
 	velocity float64 // steps per round
-	x0       float64 // learned levelDelay
 	empty    int     // rounds since the queue was last longer than emptyQueue
 	cut      time.Duration
 }
 
 func (y *cycle) reset() {
 	y.velocity, y.same, y.empty = 1, 0, 0
-	if y.x0 == 0 {
-		y.x0 = levelDelay
-	}
 }
 
 // level is k1, in bytes: what this flow keeps in the bottleneck's queue.
 func (c *Controller) level() float64 {
-	return max(levelPackets*c.mss, c.cycle.x0*math.Sqrt(c.rate()*levelRate))
+	x0 := min(max(levelDelay, 1.5*c.delay.noise.spread), levelDelayMax)
+	return max(levelPackets*c.mss, x0*math.Sqrt(c.rate()*levelRate))
 }
 
 // price is the congestion level X, in seconds of queueing delay.

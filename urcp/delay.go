@@ -36,7 +36,10 @@ type delay struct {
 	touched time.Duration // when the base was last seen, to within touch
 	lowest  float64       // the lowest delay and round trip since anew was called
 	lowRTT  float64
-	queue   float64 // standing queue
+	above   float64 // the lowest delay of late, above the base
+	queue   float64 // of that, what is queue and not noise
+	back    float64 // queueing on the way back
+	noise   noise
 	recent  windowMin
 	floor   windowMin // of the standing queue, for the watch on competition
 	clock   clock
@@ -91,6 +94,15 @@ func (d *delay) sample(now time.Duration, b *batch) {
 	}
 	d.recent.push(now, d.standing(), v)
 	d.update(now)
+	d.noise.sample(d.above)
+	if b.timedN >= 4 {
+		d.noise.spans(b.received-b.earliest, b.last-b.first)
+	}
+	if b.paired {
+		owd := (b.owd - d.ref).Seconds() - d.clock.correction(now)
+		back := max(0, b.rtt-d.minRTT-max(0, owd-d.base))
+		d.back += (back - d.back) / 8
+	}
 }
 
 // update works out the standing queue as of now.
@@ -99,7 +111,8 @@ func (d *delay) update(now time.Duration) {
 	if !ok {
 		return
 	}
-	d.queue = max(0, v-d.base)
+	d.above = max(0, v-d.base)
+	d.queue = max(0, d.above-d.noise.bias)
 }
 
 // shift moves all that was seen by a step of the peer's clock.
@@ -117,6 +130,7 @@ func (d *delay) anchor(now time.Duration) {
 	if math.IsInf(d.lowest, 0) || math.IsInf(d.lowRTT, 0) {
 		return
 	}
+	d.noise.end(d.lowest - d.base)
 	d.base, d.minRTT = d.lowest, d.lowRTT
 	d.lag = max(d.lag, d.minRTT)
 	d.touched = now

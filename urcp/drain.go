@@ -6,12 +6,17 @@ import "time"
 // moments, so theirs come together, and a newcomer that has never seen it empty does.
 const drainTime = 200 * time.Millisecond
 
+// noisyBase is how far drains are apart where the queue does not seem to empty.
+const noisyBase = 2 * time.Second
+
 // drain empties the queue for a moment where it has not emptied by itself, so that
 // the base delay never ages out under a standing queue.
 type drain struct {
 	active bool
+	quiet  bool
 	until  time.Duration
 	seq    uint64
+	last   time.Duration
 	after  float64 // window to go back to
 }
 
@@ -19,16 +24,33 @@ type drain struct {
 func (c *Controller) drained(t time.Duration, b *batch, round bool) bool {
 	d := &c.drain
 	if d.active {
-		if t < d.until || b.newest <= d.seq {
+		if b.newest <= d.seq {
+			return true
+		}
+		if !d.quiet {
+			// From here on nothing of what was sent before is in the queue.
+			d.quiet = true
+			c.delay.noise.begin()
+			if c.delay.noise.lumps > lumpy {
+				d.until = max(d.until, t+max(seconds(c.delay.minRTT), drainTime))
+			}
+		}
+		if b.timed {
+			c.delay.noise.add(c.delay.above)
+		}
+		if t < d.until {
 			return true
 		}
 		d.active = false
+		d.last = t
 		c.delay.anchor(t)
 		c.window = max(c.window, d.after)
 		c.cycle.velocity = 1
 		return true
 	}
-	if !c.delay.have || t-c.delay.touched < staleBase || c.compete.raised {
+	stale := t-c.delay.touched > staleBase
+	noisy := c.delay.noise.high() && t-d.last > noisyBase
+	if !c.delay.have || (!stale && !noisy) || c.compete.raised || !c.settled(5) {
 		return false
 	}
 	c.beginDrain(t)
@@ -44,6 +66,7 @@ func (c *Controller) beginDrain(t time.Duration) {
 		d.after = min(d.after, c.bdp(bw, 0.005))
 		c.window = min(c.window, c.bdp(bw, 0)/2)
 	}
+	d.quiet = false
 	d.until = t + max(seconds(c.delay.srtt), drainTime)
 	d.seq = c.sent.last().seq
 	c.delay.anew()

@@ -4,7 +4,9 @@ import "time"
 
 const lossGain = 0.2 // of a round in the average
 
-type lossCount struct{ acked, lost, marked int }
+// lossCount counts packets, and the feedbacks that told of losses: losses in bursts are
+// fewer events than packets.
+type lossCount struct{ acked, lost, marked, events int }
 
 // lossMeter keeps loss per round trip.
 type lossMeter struct {
@@ -18,14 +20,17 @@ type lossMeter struct {
 
 func (l *lossMeter) add(acked, lost, late, marked int) {
 	l.open.acked += acked
-	l.open.lost = max(0, l.open.lost+lost-late)
+	l.open.lost += lost - late
+	if lost > 0 {
+		l.open.events++
+	}
 	l.open.marked += marked
 }
 
 func (l *lossMeter) openRatio() float64 { return l.open.ratio() }
 
 func (n lossCount) ratio() float64 {
-	if n.acked+n.lost == 0 {
+	if n.lost <= 0 {
 		return 0
 	}
 	return float64(n.lost) / float64(n.acked+n.lost)
@@ -35,12 +40,27 @@ func (n lossCount) packets() int { return n.acked + n.lost }
 
 func (n *lossCount) add(b *batch) {
 	n.acked += b.packets
-	n.lost = max(0, n.lost+b.lost-b.late)
+	n.lost += b.lost - b.late
+	if b.lost > 0 {
+		n.events++
+	}
+}
+
+// rate is the events per packet.
+func (n lossCount) rate() float64 {
+	if n.lost <= 0 {
+		return 0
+	}
+	return float64(n.events) / float64(n.packets())
 }
 
 // turn closes a round.
 func (l *lossMeter) turn() {
 	l.shut, l.open = l.open, lossCount{}
+	if l.shut.lost < 0 {
+		// What counted as lost in the round before was only late.
+		l.shut.lost, l.open.lost = 0, l.shut.lost
+	}
 	if l.skip > 0 {
 		l.skip--
 		return
@@ -48,7 +68,8 @@ func (l *lossMeter) turn() {
 	l.ratio += lossGain * (l.shut.ratio() - l.ratio)
 	l.run.acked += l.shut.acked
 	l.run.lost += l.shut.lost
-	if l.run.lost >= testLosses || l.run.packets() > testLosses/testLoss {
+	l.run.events += l.shut.events
+	if (l.run.lost >= testLosses && l.run.events >= testLosses) || l.run.packets() > testLosses/testLoss {
 		l.done, l.run = l.run, lossCount{}
 	}
 }
@@ -67,6 +88,7 @@ const (
 	testQueue   = 0.008 // with more queue than that, loss is no riddle
 	testSettled = 10    // rounds after start-up
 	testEvery   = 3 * time.Second
+	testRarest  = time.Minute
 	testRounds  = 20
 	testPackets = 120
 	testLosses  = 15
@@ -94,8 +116,10 @@ const (
 // a very short buffer is in the way, and a ceiling holds the rate under it.
 type elasticity struct {
 	state   testState
-	after   float64 // window to go back to
-	before  float64 // loss before
+	after   float64       // window to go back to
+	before  float64       // loss before
+	events  float64       // loss events per packet before
+	every   time.Duration // how far tests are apart: further after each that found nothing
 	bw      float64
 	until   time.Duration
 	count   lossCount
@@ -125,18 +149,20 @@ func (c *Controller) tested(t time.Duration, b *batch, round bool) bool {
 		e.count.add(b)
 		// Losses are rare and come by chance: the verdict waits for as many packets as
 		// would have lost testLosses before, or for the losses that show otherwise.
-		full := float64(e.count.packets()) >= max(testPackets, testLosses/e.before)
-		same := float64(e.count.lost) > testFallen*testLosses && e.count.ratio() > testFallen*e.before
+		full := float64(e.count.packets()) >= max(testPackets, testLosses/e.events)
+		same := float64(e.count.events) > testFallen*testLosses && e.count.rate() > testFallen*e.events
 		if !same && (!full || t < e.until) {
 			return true
 		}
 		e.state = noTest
 		e.last, e.round = t, c.rounds.count
 		c.window = max(c.window, e.after)
-		if got := e.count.ratio(); !same && got < testFallen*e.before {
+		if !same && e.count.rate() < testFallen*e.events {
 			c.setCeiling(t, ceilingGain*e.bw)
+			e.every = testEvery
 		} else {
-			c.loss.inherent = (e.before + got) / 2
+			c.loss.inherent = (e.before + e.count.ratio()) / 2
+			e.every = min(2*e.every, testRarest)
 		}
 		c.loss.ratio = c.loss.inherent
 		c.loss.forgive()
@@ -146,12 +172,13 @@ func (c *Controller) tested(t time.Duration, b *batch, round bool) bool {
 	recent := l.recent()
 	if !round || recent < testLoss || recent < 1.5*l.inherent || c.delay.queue > testQueue ||
 		!c.settled(testSettled) || c.delivery.rate() == 0 || e.ceiling > 0 ||
-		t-e.last < testEvery || c.rounds.count-e.round < testRounds {
+		t-e.last < max(e.every, testEvery) || c.rounds.count-e.round < testRounds {
 		return false
 	}
 	e.state = testSkip
 	e.until = t + seconds(1.3*c.delay.srtt)
 	e.after, e.before, e.bw = c.window, recent, c.delivery.rate()
+	e.events, e.every = l.done.rate(), max(e.every, testEvery)
 	c.window = min(c.window, testPart*c.bdp(e.bw, 0))
 	c.stats.LossTests++
 	return true
@@ -176,10 +203,10 @@ func (c *Controller) underCeiling(t time.Duration, b *batch, round bool) {
 		return
 	}
 	e.count.add(b)
-	if n := e.count; n.packets() >= ceilingPackets || n.lost >= ceilingLosses {
+	if n := e.count; n.packets() >= ceilingPackets || n.events >= ceilingLosses {
 		over := n.ratio() - 1.3*c.loss.inherent
 		switch {
-		case over < ceilingLoss:
+		case over < ceilingLoss || n.events < ceilingLosses/2:
 			e.growth = min(1.2*e.growth, 0.05)
 		case n.ratio() > 0.6*e.before && e.ceiling < 1.02*e.set && t-e.last > time.Second:
 			// As much is lost under the ceiling as was above it.

@@ -14,7 +14,7 @@ type marks struct {
 	price float64
 }
 
-func (m *marks) turn(kind ECN, l *lossMeter) {
+func (m *marks) turn(kind ECN, l *lossMeter, rtt float64) {
 	r := 0.0
 	if l.shut.acked > 0 {
 		r = float64(l.shut.marked) / float64(l.shut.acked)
@@ -27,5 +27,10 @@ func (m *marks) turn(kind ECN, l *lossMeter) {
 		}
 	}
 	m.ratio += gain * (r - m.ratio)
+	if kind == ECNL4S {
+		// Two marks a round trip for each level, as many as DCTCP gets.
+		m.price = m.ratio * rtt
+		return
+	}
 	m.price = markPrice * (m.ratio / markUnit) * (m.ratio / markUnit)
 }

@@ -7,6 +7,8 @@ const (
 	// paceBurst may leave at once where the queue is short, for a frame's sake.
 	paceBurst  = 5 * time.Millisecond
 	burstQueue = 0.002
+	// tick is the coarsest timer in use, that of older Windows.
+	tick = 16 * time.Millisecond
 	// capBurst is what the cap lets through at once: so much time, or two packets.
 	capBurst = 5 * time.Millisecond
 )
@@ -17,8 +19,11 @@ type pacer struct {
 	rate  float64 // bytes per second
 	burst time.Duration
 	next  time.Duration // when the last packet's time is over
-	calmT time.Duration // no bursts until then
-	limit bucket
+	// waited says that a packet was ready and waited for its time: that it then left
+	// late is its host's timer's doing, and is made up for.
+	waited bool
+	calmT  time.Duration // no bursts until then
+	limit  bucket
 }
 
 // bucket is a token bucket that may go into debt.
@@ -67,6 +72,10 @@ func (p *pacer) sent(t time.Duration, n float64) {
 		if t < p.calmT {
 			burst = 0
 		}
+		if p.waited {
+			burst = max(burst, tick)
+		}
+		p.waited = false
 		p.next = max(p.next, t-burst) + seconds(n/p.rate)
 	}
 	if p.limit.rate > 0 {
@@ -106,6 +115,9 @@ func (c *Controller) NextSend(now time.Duration, bytes int) time.Duration {
 	}
 	if c.sent.count >= maxSent-1 {
 		return Never
+	}
+	if c.pace.next > t {
+		c.pace.waited = true
 	}
 	next := max(c.pace.next, c.pace.limit.when(t, float64(bytes)))
 	return next + c.epoch

@@ -8,8 +8,9 @@ const (
 	startupQueue = 0.008
 	// flatRounds without a quarter more delivered mean that the path is full, as in
 	// BBR (draft-ietf-ccwg-bbr).
-	flatRounds = 3
-	flatGain   = 1.25
+	startupRise = 1.6
+	flatRounds  = 3
+	flatGain    = 1.25
 	// startupLoss, over a round of at least startupLost packets, ends it too.
 	startupLoss = 0.05
 	startupLost = 4
@@ -21,6 +22,7 @@ type startup struct {
 	flat  int
 	ended int // round in which it ended
 	since time.Duration
+	last  float64 // delivery rate a round ago
 }
 
 // grow is start-up's part in a feedback.
@@ -30,6 +32,13 @@ func (c *Controller) grow(t time.Duration, b *batch, round bool) {
 		c.window += float64(b.bytes)
 	}
 	full := c.delay.queue > max(2*c.level()/c.rate(), startupQueue)
+	if v := c.delivery.rate(); full && s.last > 0 && v > startupRise*s.last {
+		// More was delivered as more was sent: that delay is the path's own.
+		full = false
+	}
+	if round {
+		s.last = c.delivery.rate()
+	}
 	lossy := c.loss.open.lost >= startupLost && c.loss.openRatio() > startupLoss
 	if round && !b.limited && c.delivery.valid {
 		if v := c.delivery.rate(); v > s.best*flatGain {

@@ -1,0 +1,114 @@
+package urcp
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// A block of blockRounds round trips, and blockTime at least, is long enough for
+	// the queue to have been empty in it once.
+	blockRounds = 6
+	blockTime   = 250 * time.Millisecond
+	lowBlocks   = 8
+	// highLow is how far above the base a queue is that does not seem to empty.
+	highLow = 0.0015
+	// maxBias bounds what is taken for the path's own.
+	maxBias = 0.030
+	// lumpy is from where on a path counts as one with delays of its own.
+	lumpy = 0.1
+	// quietSamples bounds what a drain keeps.
+	quietSamples = 32
+)
+
+// noise learns what a path's delay is without any queue: radio and Wi-Fi links add
+// delays of their own, which the base, as the lowest that ever was, does not show.
+// It is measured in drains, when the queue is empty.
+type noise struct {
+	bias   float64 // of the standing delay above the base
+	spread float64 // between its tenth and its ninth decile
+
+	lumps float64 // part of the feedbacks whose packets arrived in lumps
+
+	block  time.Duration // when the block began
+	rounds int
+	low    float64
+	lows   [lowBlocks]float64
+	n      int
+
+	quiet [quietSamples]float64
+	q     int
+	skip  int
+}
+
+// sample takes in a standing delay above the base.
+func (z *noise) sample(v float64) { z.low = min(z.low, v) }
+
+// spans takes in over what time some packets arrived, and over what time they were
+// sent. A queue that all fill evenly keeps the two about equal, however long it is; a
+// link that holds packets back releases them together.
+func (z *noise) spans(arrived, sent time.Duration) {
+	if sent < time.Millisecond/4 {
+		return
+	}
+	v := 0.0
+	if arrived < sent*2/5 {
+		v = 1
+	}
+	z.lumps += (v - z.lumps) / 32
+}
+
+// round closes a block where it is over.
+func (z *noise) round(t time.Duration, v float64) {
+	if z.rounds++; z.rounds < blockRounds || t-z.block < blockTime {
+		return
+	}
+	copy(z.lows[1:], z.lows[:])
+	z.lows[0] = z.low
+	z.n = min(z.n+1, lowBlocks)
+	z.low, z.block, z.rounds = v, t, 0
+	if z.n == lowBlocks {
+		z.bias = min(z.bias, z.typical())
+	}
+}
+
+// typical is the lowest delay above the base that most blocks have come down to.
+func (z *noise) typical() float64 {
+	v := z.lows
+	slices.Sort(v[:])
+	return v[lowBlocks/2]
+}
+
+// high says that the queue does not seem to empty, which a drain should look into.
+func (z *noise) high() bool {
+	return z.n == lowBlocks && z.lumps > lumpy && z.typical() > z.bias+highLow
+}
+
+// begin starts a measurement.
+func (z *noise) begin() { z.q = 0 }
+
+// add takes in a standing delay of a drain. Every sample is kept until there is no
+// more room, then every second, and so on.
+func (z *noise) add(v float64) {
+	if z.q < quietSamples {
+		z.quiet[z.q] = v
+		z.q++
+	}
+}
+
+// end closes a measurement; base is what the base has become by it, above the base
+// that the samples are relative to.
+func (z *noise) end(base float64) {
+	if z.q < 4 {
+		return
+	}
+	v := z.quiet[:z.q]
+	slices.Sort(v)
+	z.bias, z.spread = 0, 0
+	if z.lumps > lumpy {
+		z.bias = min(max(v[len(v)/2]-base, 0), maxBias)
+		z.spread = v[len(v)*9/10] - v[len(v)/10]
+	}
+	z.n, z.rounds = 0, 0
+	z.low = v[len(v)/2]
+}
