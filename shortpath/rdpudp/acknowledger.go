@@ -122,11 +122,14 @@ func (a *Acknowledger) OnPacket(now time.Duration, p *Packet) bool {
 		a.arrived.settle(low)
 	}
 	fresh := p.Has(FlagData) && a.arrived.add(seq, now)
-	// What came in order, or filled the first gap, is for an Ack to say. Where the
-	// sender has but given something up, and more is missing, a vector says it.
+	// What came in order, or filled the first gap, is for an Ack to say. While more is
+	// missing a vector says it where the sender has but given something up, or where
+	// the time has been forgotten that an Ack needs.
 	inOrder := fresh && seq < a.arrived.low
-	if idle && !inOrder && a.arrived.missing() {
-		a.reported = a.arrived.low
+	if a.arrived.missing() {
+		if _, known := a.arrived.at(a.arrived.low - 1); !known || idle && !inOrder {
+			a.reported, inOrder = a.arrived.low, false
+		}
 	}
 	a.schedule(now, idle, fresh && !inOrder)
 	return true
@@ -212,22 +215,14 @@ func (a *Acknowledger) Fill(now time.Duration, p *Packet) bool {
 	case !a.arrived.started():
 		return false
 	case a.arrived.low > a.reported:
-		// Also before a vector: what came in order is told with its times. Of a
-		// number that the sender gave up there is no time, and the vector's base
-		// says the same.
-		top := a.arrived.low - 1
-		_, ok := a.arrived.at(top)
-		if ok {
-			a.fillAck(now, p, top)
-		}
+		// Also before a vector: what came in order is told with its times.
+		a.fillAck(now, p, a.arrived.low-1)
 		a.reported = a.arrived.low
 		if !a.arrived.missing() {
 			a.gapShown = false
-		} else if !ok {
-			return a.Fill(now, p)
 		}
 		a.reckon(now)
-		return ok
+		return true
 	case a.arrived.missing() && (a.fresh > 0 || a.part != 0):
 		a.fillVector(now, p)
 		a.reckon(now)

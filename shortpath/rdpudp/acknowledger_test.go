@@ -282,3 +282,14 @@ func TestAcknowledgerTakesNoMemory(t *testing.T) {
 	step()
 	require.Zero(t, testing.AllocsPerRun(100, step))
 }
+
+// The time of the first packet that was missing is not kept when many later ones came
+// before it. A vector tells of it.
+func TestTimesThatAreForgotten(t *testing.T) {
+	r := receiver{t: t}
+	r.settled(0, 1064, 1000)
+	require.EqualValues(t, 1000, r.vector(0).Base)
+	r.data(ms, 1000)
+	require.Equal(t, AckVector{Base: 1001, Timed: true, GapMs: 255, Elements: []byte{0x80 | 63, 0xc1}}, r.vector(ms))
+	r.nothing()
+}

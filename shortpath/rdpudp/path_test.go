@@ -25,8 +25,9 @@ type path struct {
 	lost       float64
 	lostAcks   float64
 	duplicated float64
-	offset     time.Duration // of the receiver's clock
-	outage     [2]time.Duration
+	offset     time.Duration    // of the receiver's clock
+	outage     [2]time.Duration // while nothing is carried
+	held       [2]time.Duration // while nothing is carried on, but kept
 
 	now    time.Duration
 	events events
@@ -154,8 +155,12 @@ func (p *path) send() {
 		if p.chance(p.reordered) {
 			delay += time.Duration(p.rng.Int64N(int64(p.jitter)))
 		}
+		at := p.now + delay
+		if at >= p.held[0] && at < p.held[1] {
+			at = p.held[1]
+		}
 		if !p.chance(p.lost) && !p.cut() {
-			p.at(p.now+delay, eventArrive, pkt.Append(nil), seq)
+			p.at(at, eventArrive, pkt.Append(nil), seq)
 		}
 	}
 }
@@ -294,6 +299,7 @@ func TestSenderBelievesNothingWrong(t *testing.T) {
 		{"everything", 0.03, func(p *path) {
 			p.lost, p.lostAcks, p.duplicated, p.reordered, p.jitter = 0.03, 0.2, 0.05, 0.3, 15*time.Millisecond
 		}},
+		{"held back", 1, func(p *path) { p.held = [2]time.Duration{time.Second, 2500 * time.Millisecond} }},
 		{"an outage", 0.002, func(p *path) { p.outage = [2]time.Duration{time.Second, 2500 * time.Millisecond} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
