@@ -30,8 +30,10 @@ type flow struct {
 	// Each timer has at most one event that counts: the one for the time noted here.
 	wakeAt, timerAt, lossAt time.Duration
 
-	acked []urcp.Acked // reused for each feedback
-	lost  []uint64
+	// Reused for each feedback.
+	acked    []urcp.Acked
+	lost     []uint64
+	feedback urcp.Feedback
 
 	// burst and fires count what happened in one moment, to find a controller that
 	// never lets time go on.
@@ -261,7 +263,7 @@ func (f *flow) report(s *sim, rtt time.Duration) {
 	}
 	f.result.Declared += int64(len(f.lost))
 	s.log.feedback(s, f, rtt)
-	fb := urcp.Feedback{Acked: f.acked, Lost: f.lost, RTT: rtt}
-	f.ctrl.OnFeedback(f.clock(s), &fb)
+	f.feedback = urcp.Feedback{Acked: f.acked, Lost: f.lost, RTT: rtt}
+	f.ctrl.OnFeedback(f.clock(s), &f.feedback)
 	f.source.settled(s, f)
 }

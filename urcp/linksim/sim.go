@@ -42,7 +42,7 @@ func Run(sc *Scenario) (*Result, error) {
 	sampler := &sampler{}
 	sampler.self = s.register(sampler)
 	s.events.push(sc.bin(), sampler.self, 0)
-	for s.err == nil && len(s.events.heap) > 0 && s.events.heap[0].at <= sc.Duration {
+	for s.err == nil && len(s.events.heap) > 0 && s.events.heap[0].at < sc.Duration {
 		e := s.events.pop()
 		s.now = e.at
 		s.targets[e.to].fire(s, e.arg)
