@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/strictjson"
 )
 
 // MaxSeed bounds a seed file.
@@ -122,12 +123,12 @@ func ParseSeed(data []byte) (*Seed, error) {
 		return nil, fmt.Errorf("broker: seed: longer than %d bytes", MaxSeed)
 	}
 	s := &Seed{}
-	lines, err := decodeStrict(data, s)
+	lines, err := strictjson.Decode(data, s)
 	if err != nil {
 		return nil, fmt.Errorf("broker: seed: %w", err)
 	}
 	if at, problem := s.check(); problem != "" {
-		return nil, fmt.Errorf("broker: seed: line %d: %s: %s", lines.of(at), at, problem)
+		return nil, fmt.Errorf("broker: seed: line %d: %s: %s", lines.Of(at), at, problem)
 	}
 	return s, nil
 }

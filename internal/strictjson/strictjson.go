@@ -1,4 +1,6 @@
-package broker
+// Package strictjson decodes JSON that people write: what nobody would read is
+// refused, with the line that it stands on.
+package strictjson
 
 import (
 	"bytes"
@@ -10,12 +12,12 @@ import (
 	"strings"
 )
 
-// lines maps places such as "pools[0].name" to the lines that they stand on.
-type lines map[string]int
+// Lines maps places such as "pools[0].name" to the lines that they stand on.
+type Lines map[string]int
 
-// of returns the line of a place, or of the nearest one around it that stands in
+// Of returns the line of a place, or of the nearest one around it that stands in
 // the text.
-func (l lines) of(place string) int {
+func (l Lines) Of(place string) int {
 	for place != "" {
 		if n, ok := l[place]; ok {
 			return n
@@ -25,11 +27,11 @@ func (l lines) of(place string) int {
 	return 1
 }
 
-// decodeStrict decodes data into v, a pointer to a struct whose fields all have
-// json tags. Unlike encoding/json it refuses unknown keys with their line,
-// duplicate keys, and keys in another case.
-func decodeStrict(data []byte, v any) (lines, error) {
-	w := &strictWalker{dec: json.NewDecoder(bytes.NewReader(data)), data: data, lines: lines{}}
+// Decode decodes data into v, a pointer to a struct whose fields all have json tags.
+// Unlike encoding/json it refuses unknown keys, duplicate keys, and keys in another
+// case. Errors begin with "line 3:", and have no prefix of this package.
+func Decode(data []byte, v any) (Lines, error) {
+	w := &walker{dec: json.NewDecoder(bytes.NewReader(data)), data: data, lines: Lines{}}
 	if err := w.value(reflect.TypeOf(v).Elem(), "", 0); err != nil {
 		return nil, err
 	}
@@ -45,18 +47,18 @@ func decodeStrict(data []byte, v any) (lines, error) {
 	return w.lines, nil
 }
 
-// A strictWalker goes through a JSON text beside the type that it is meant for.
-type strictWalker struct {
+// A walker goes through a JSON text beside the type that it is meant for.
+type walker struct {
 	dec   *json.Decoder
 	data  []byte
-	lines lines
+	lines Lines
 
 	offset int64 // up to which line breaks have been counted
 	breaks int
 }
 
 // line returns the line that the walker is on.
-func (w *strictWalker) line() int {
+func (w *walker) line() int {
 	to := min(w.dec.InputOffset(), int64(len(w.data)))
 	w.breaks += bytes.Count(w.data[w.offset:to], []byte("\n"))
 	w.offset = to
@@ -65,7 +67,10 @@ func (w *strictWalker) line() int {
 
 const maxDepth = 16
 
-func (w *strictWalker) value(t reflect.Type, place string, depth int) error {
+func (w *walker) value(t reflect.Type, place string, depth int) error {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	if depth > maxDepth {
 		return w.errorf("nested too deeply")
 	}
@@ -98,7 +103,7 @@ func (w *strictWalker) value(t reflect.Type, place string, depth int) error {
 	return nil
 }
 
-func (w *strictWalker) object(t reflect.Type, place string, depth int) error {
+func (w *walker) object(t reflect.Type, place string, depth int) error {
 	seen := map[string]bool{}
 	for w.dec.More() {
 		tok, err := w.dec.Token()
@@ -128,7 +133,7 @@ func (w *strictWalker) object(t reflect.Type, place string, depth int) error {
 	return w.end()
 }
 
-func (w *strictWalker) end() error {
+func (w *walker) end() error {
 	if _, err := w.dec.Token(); err != nil {
 		if err == io.EOF {
 			return w.errorf("the text ends too soon")
@@ -138,7 +143,7 @@ func (w *strictWalker) end() error {
 	return nil
 }
 
-func (w *strictWalker) errorf(format string, args ...any) error {
+func (w *walker) errorf(format string, args ...any) error {
 	return fmt.Errorf("line %d: %s", w.line(), fmt.Sprintf(format, args...))
 }
 
