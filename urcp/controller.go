@@ -270,7 +270,12 @@ func (c *Controller) rate() float64 {
 	if d == 0 {
 		d = defaultRTT
 	}
-	return max(c.window/(d+c.delay.queue+c.delay.back), minRate)
+	d += c.delay.queue + c.delay.back
+	if c.delay.noise.lumps > lumpy {
+		// With so much noise the lowest delays say little about the rest.
+		d = max(d, c.delay.srtt)
+	}
+	return max(c.window/d, minRate)
 }
 
 // bdp is a window that keeps the path full at a rate with so much queue, and leaves

@@ -24,6 +24,7 @@ const (
 	// steadyRounds in one direction double the step.
 	steadyRounds = 3
 	upMost       = 0.1 // of the window in a round
+	noiseFree    = 3   // times the jitter may be noise
 	downPart     = 0.4 // of what is too much in the queue, in a round
 
 	// A queue under emptyQueue for emptyRounds makes the window rise by
@@ -56,7 +57,7 @@ func (y *cycle) reset() {
 
 // level is k1, in bytes: what this flow keeps in the bottleneck's queue.
 func (c *Controller) level() float64 {
-	x0 := min(max(levelDelay, 1.5*c.delay.noise.spread), levelDelayMax)
+	x0 := min(max(levelDelay, 3*c.delay.noise.jitter()), levelDelayMax)
 	return max(levelPackets*c.mss, x0*math.Sqrt(c.rate()*levelRate))
 }
 
@@ -99,8 +100,11 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		}
 		c.window += step
 	} else {
-		over := c.rate()*c.price() - k1
-		c.window -= max(k1, downPart*over) * float64(b.bytes) / c.window
+		over := c.rate()*(c.price()-noiseFree*c.delay.noise.jitter()) - k1
+		// What is seen is as old as a round trip and the window of the minimum: with
+		// a longer window, steps have to be smaller.
+		age := c.delay.srtt + c.delay.standing().Seconds()
+		c.window -= max(k1, downPart*min(1, 1.5*c.delay.srtt/age)*over) * float64(b.bytes) / c.window
 	}
 
 	bw := c.delivery.rate()

@@ -15,6 +15,9 @@ const (
 	// maxStanding keeps flows of long and of short round trips looking at the same
 	// thing: a minimum over a longer window is lower, and would favour the long.
 	maxStanding = 40 * time.Millisecond
+	// lumpStanding is the window on paths that release packets in lumps: some of them
+	// have to fall in it.
+	lumpStanding = 60 * time.Millisecond
 	// minRoundTrip bounds what a peer can make of its word about its own delay.
 	minRoundTrip = 50 * time.Microsecond
 	// staleBase is the age at which a base delay has to be seen again, by draining
@@ -60,6 +63,9 @@ func (d *delay) rtt(rtt, lag time.Duration) {
 
 // standing is the window over which the lowest delay counts as the standing queue.
 func (d *delay) standing() time.Duration {
+	if d.noise.lumps > lumpiest {
+		return max(lumpStanding, seconds(d.srtt))
+	}
 	return min(max(seconds(d.srtt/2), minStanding), max(maxStanding, seconds(d.srtt/8)))
 }
 
@@ -94,7 +100,7 @@ func (d *delay) sample(now time.Duration, b *batch) {
 	}
 	d.recent.push(now, d.standing(), v)
 	d.update(now)
-	d.noise.sample(d.above)
+	d.noise.sample(d.above, v-d.base)
 	if b.timedN >= 4 {
 		d.noise.spans(b.received-b.earliest, b.last-b.first)
 	}

@@ -7,7 +7,7 @@ import "time"
 const drainTime = 200 * time.Millisecond
 
 // noisyBase is how far drains are apart where the queue does not seem to empty.
-const noisyBase = 2 * time.Second
+const noisyBase = 4 * time.Second
 
 // drain empties the queue for a moment where it has not emptied by itself, so that
 // the base delay never ages out under a standing queue.
@@ -49,7 +49,7 @@ func (c *Controller) drained(t time.Duration, b *batch, round bool) bool {
 		return true
 	}
 	stale := t-c.delay.touched > staleBase
-	noisy := c.delay.noise.high() && t-d.last > noisyBase
+	noisy := (c.delay.noise.high() && t-d.last > noisyBase) || (c.delay.noise.lumps > lumpiest && t-d.last > 2*noisyBase)
 	if !c.delay.have || (!stale && !noisy) || c.compete.raised || !c.settled(5) {
 		return false
 	}

@@ -1,6 +1,7 @@
 package urcp
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -12,11 +13,13 @@ const (
 	blockTime   = 250 * time.Millisecond
 	lowBlocks   = 8
 	// highLow is how far above the base a queue is that does not seem to empty.
-	highLow = 0.0015
+	highLow = 0.002
 	// maxBias bounds what is taken for the path's own.
 	maxBias = 0.030
 	// lumpy is from where on a path counts as one with delays of its own.
 	lumpy = 0.1
+	// lumpiest is from where on most packets come in lumps, as on Wi-Fi.
+	lumpiest = 0.8
 	// quietSamples bounds what a drain keeps.
 	quietSamples = 32
 )
@@ -26,7 +29,10 @@ const (
 // It is measured in drains, when the queue is empty.
 type noise struct {
 	bias   float64 // of the standing delay above the base
-	spread float64 // between its tenth and its ninth decile
+	spread float64 // mean difference between feedbacks
+	recent float64 // delay of the latest feedback
+	last   float64
+	moved  float64 // sum of differences in a measurement
 
 	lumps float64 // part of the feedbacks whose packets arrived in lumps
 
@@ -41,8 +47,20 @@ type noise struct {
 	skip  int
 }
 
-// sample takes in a standing delay above the base.
-func (z *noise) sample(v float64) { z.low = min(z.low, v) }
+// sample takes in a standing delay above the base, and that of one feedback.
+func (z *noise) sample(standing, v float64) {
+	z.low = min(z.low, standing)
+	z.recent = v
+}
+
+// jitter is how much delays move from one feedback to the next, where the path makes
+// them do so, and zero elsewhere.
+func (z *noise) jitter() float64 {
+	if z.lumps <= lumpy {
+		return 0
+	}
+	return z.spread
+}
 
 // spans takes in over what time some packets arrived, and over what time they were
 // sent. A queue that all fill evenly keeps the two about equal, however long it is; a
@@ -68,7 +86,11 @@ func (z *noise) round(t time.Duration, v float64) {
 	z.n = min(z.n+1, lowBlocks)
 	z.low, z.block, z.rounds = v, t, 0
 	if z.n == lowBlocks {
-		z.bias = min(z.bias, z.typical())
+		// What it was taken for was a queue, if delays are often lower.
+		z.bias = min(z.bias, slices.Max(z.lows[:])+highLow)
+		if z.typical() < highLow && z.lumps < lumpiest {
+			z.spread /= 2
+		}
 	}
 }
 
@@ -85,7 +107,7 @@ func (z *noise) high() bool {
 }
 
 // begin starts a measurement.
-func (z *noise) begin() { z.q = 0 }
+func (z *noise) begin() { z.q, z.moved, z.last = 0, 0, z.recent }
 
 // add takes in a standing delay of a drain. Every sample is kept until there is no
 // more room, then every second, and so on.
@@ -93,6 +115,8 @@ func (z *noise) add(v float64) {
 	if z.q < quietSamples {
 		z.quiet[z.q] = v
 		z.q++
+		z.moved += math.Abs(z.recent - z.last)
+		z.last = z.recent
 	}
 }
 
@@ -103,11 +127,11 @@ func (z *noise) end(base float64) {
 		return
 	}
 	v := z.quiet[:z.q]
+	z.spread = z.moved / float64(z.q)
 	slices.Sort(v)
-	z.bias, z.spread = 0, 0
+	z.bias = 0
 	if z.lumps > lumpy {
 		z.bias = min(max(v[len(v)/2]-base, 0), maxBias)
-		z.spread = v[len(v)*9/10] - v[len(v)/10]
 	}
 	z.n, z.rounds = 0, 0
 	z.low = v[len(v)/2]
