@@ -63,7 +63,7 @@ func (r *FlowResult) RateCoV(window, from, to time.Duration) float64 {
 // the time held, was at most so long again. ok is false where it never was.
 func (r *LinkResult) Recovered(at, most, hold time.Duration) (after time.Duration, ok bool) {
 	good := at
-	for _, d := range r.within(at, r.duration) {
+	for d := range r.departures.within(at, r.duration) {
 		if d.at-good >= hold {
 			break
 		}

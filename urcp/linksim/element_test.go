@@ -32,7 +32,7 @@ func TestBurstLoss(t *testing.T) {
 	require.InDelta(t, .1, float64(f.Dropped)/float64(f.Sent), .01)
 	bursts := 0
 	last := time.Duration(0)
-	for _, a := range f.arrivals {
+	for _, a := range all(&f.arrivals) {
 		if last > 0 && a.at-last > 11*ms {
 			bursts++
 		}
@@ -50,21 +50,21 @@ func TestJitter(t *testing.T) {
 
 	_, f = through(t, 101*time.Second, Jitter{Law: Normal, Max: 5 * ms, Deviation: ms})
 	var squares float64
-	for _, a := range f.arrivals {
+	for _, a := range all(&f.arrivals) {
 		off := (a.delay - 22500*time.Microsecond).Seconds() * 1000
 		squares += off * off
 	}
-	require.InDelta(t, .95, math.Sqrt(squares/float64(len(f.arrivals))), .03)
+	require.InDelta(t, .95, math.Sqrt(squares/float64(f.arrivals.n)), .03)
 
 	// A spike of 100 ms holds up the ten packets behind it.
 	_, f = through(t, 101*time.Second, Jitter{Law: Spikes, Max: 100 * ms, P: .001})
 	held := 0
-	for i, a := range f.arrivals {
+	for i, a := range all(&f.arrivals) {
 		if a.delay > 20*ms {
 			held++
 		}
 		if i > 0 {
-			require.GreaterOrEqual(t, a.at, f.arrivals[i-1].at)
+			require.GreaterOrEqual(t, a.at, f.arrivals.at(i-1).at)
 		}
 	}
 	require.InDelta(t, 100, held, 50)
@@ -85,11 +85,11 @@ func TestDuplicate(t *testing.T) {
 func TestAggregate(t *testing.T) {
 	// A packet every 10 ms: those of 35 ms come together, three behind the first.
 	_, f := through(t, 3*time.Second, Aggregate{Every: 35 * ms})
-	for i, a := range f.arrivals {
+	for i, a := range all(&f.arrivals) {
 		require.Equal(t, []time.Duration{55, 45, 35, 25}[i%4]*ms, a.delay)
 	}
 	_, f = through(t, 3*time.Second, Aggregate{Every: 35 * ms, Packets: 2})
-	for i, a := range f.arrivals {
+	for i, a := range all(&f.arrivals) {
 		require.Equal(t, []time.Duration{30, 20}[i%2]*ms, a.delay)
 	}
 }
@@ -97,9 +97,9 @@ func TestAggregate(t *testing.T) {
 func TestHARQ(t *testing.T) {
 	_, f := through(t, 101*time.Second, HARQ{P: .1})
 	var count [4]int
-	for i, a := range f.arrivals {
+	for i, a := range all(&f.arrivals) {
 		if i > 0 {
-			require.GreaterOrEqual(t, a.at, f.arrivals[i-1].at)
+			require.GreaterOrEqual(t, a.at, f.arrivals.at(i-1).at)
 		}
 		// 10 ms apart, a single repeat holds nobody up.
 		if k := int((a.delay - 20*ms) / (8 * ms)); (a.delay-20*ms)%(8*ms) == 0 && k < 4 {
@@ -128,7 +128,7 @@ func TestRandomnessOfItsOwn(t *testing.T) {
 			})
 		}
 		var at []time.Duration
-		for _, a := range run(t, sc).Flow("flow").arrivals {
+		for _, a := range all(&run(t, sc).Flow("flow").arrivals) {
 			at = append(at, a.at)
 		}
 		return at
@@ -198,7 +198,7 @@ func TestCoDelLaw(t *testing.T) {
 		Flows: []Flow{{Name: "flow", New: cbr(20e6), Path: []int{0}, ECN: ECT0, Delay: 20 * ms}},
 	})
 	var at []time.Duration
-	for _, a := range r.Flows[0].arrivals {
+	for _, a := range all(&r.Flows[0].arrivals) {
 		if a.marked {
 			at = append(at, a.at)
 		}

@@ -3,7 +3,6 @@ package linksim
 import (
 	"math"
 	"slices"
-	"sort"
 	"time"
 )
 
@@ -24,13 +23,6 @@ func (r *LinkResult) Capacity(from, to time.Duration) int64 {
 	return 0
 }
 
-// within returns the departures of a span.
-func (r *LinkResult) within(from, to time.Duration) []departure {
-	i := sort.Search(len(r.departures), func(i int) bool { return r.departures[i].at >= from })
-	j := sort.Search(len(r.departures), func(i int) bool { return r.departures[i].at >= to })
-	return r.departures[i:max(i, j)]
-}
-
 // Utilisation is the share of the capacity that was used, from 0 to 1. It is 0 for a
 // link that takes no time.
 func (r *LinkResult) Utilisation(from, to time.Duration) float64 {
@@ -39,7 +31,7 @@ func (r *LinkResult) Utilisation(from, to time.Duration) float64 {
 		return 0
 	}
 	var did int64
-	for _, d := range r.within(from, to) {
+	for d := range r.departures.within(from, to) {
 		did += int64(d.bytes)
 	}
 	return float64(did) / float64(could)
@@ -47,35 +39,24 @@ func (r *LinkResult) Utilisation(from, to time.Duration) float64 {
 
 // Queue is how long packets waited in the queue, each counted once.
 func (r *LinkResult) Queue(from, to time.Duration) Delays {
-	ds := r.within(from, to)
-	v := make([]time.Duration, len(ds))
-	for i, d := range ds {
-		v[i] = d.queued
-	}
-	return delays(v)
+	return delays(r.departures.values(from, to, func(d *departure) time.Duration { return d.queued }))
 }
 
 // SelfInflicted is as Queue, without the part that a packet would have waited for
 // the link in an empty queue too: the delay that senders brought upon themselves.
 func (r *LinkResult) SelfInflicted(from, to time.Duration) Delays {
-	ds := r.within(from, to)
-	v := make([]time.Duration, len(ds))
-	for i, d := range ds {
-		v[i] = max(0, d.queued-d.wait)
-	}
-	return delays(v)
+	return delays(r.departures.values(from, to, (*departure).own))
 }
 
 // QueueOverTime is as Queue, with each packet's delay weighted by the time in which
 // it was the one that waited or was served; while nothing waits the delay is zero.
 func (r *LinkResult) QueueOverTime(from, to time.Duration) Delays {
 	type weighted struct{ delay, weight time.Duration }
-	ds := r.within(from, to)
-	v := make([]weighted, 0, len(ds)+1)
+	var v []weighted
 	var busy time.Duration
 	last := from
 	var sum float64
-	for _, d := range ds {
+	for d := range r.departures.within(from, to) {
 		begin := max(last, d.at-d.queued)
 		if d.queued == 0 {
 			begin = d.at
@@ -126,13 +107,6 @@ func delays(v []time.Duration) Delays {
 	}
 }
 
-// within returns the arrivals of a span.
-func (r *FlowResult) within(from, to time.Duration) []arrival {
-	i := sort.Search(len(r.arrivals), func(i int) bool { return r.arrivals[i].at >= from })
-	j := sort.Search(len(r.arrivals), func(i int) bool { return r.arrivals[i].at >= to })
-	return r.arrivals[i:max(i, j)]
-}
-
 // Rate is what the receiver got, in bits per second on the wire, duplicates not
 // counted.
 func (r *FlowResult) Rate(from, to time.Duration) float64 {
@@ -140,7 +114,7 @@ func (r *FlowResult) Rate(from, to time.Duration) float64 {
 		return 0
 	}
 	var bytes int64
-	for _, a := range r.within(from, to) {
+	for a := range r.arrivals.within(from, to) {
 		bytes += int64(a.bytes)
 	}
 	return float64(bytes) * 8 / (to - from).Seconds()
@@ -148,33 +122,18 @@ func (r *FlowResult) Rate(from, to time.Duration) float64 {
 
 // OneWay is the time from sending to arrival, on the simulator's clock.
 func (r *FlowResult) OneWay(from, to time.Duration) Delays {
-	as := r.within(from, to)
-	v := make([]time.Duration, len(as))
-	for i, a := range as {
-		v[i] = a.delay
-	}
-	return delays(v)
+	return delays(r.arrivals.values(from, to, func(a *arrival) time.Duration { return a.delay }))
 }
 
 // Queue is how long the flow's packets waited in all queues of their path.
 func (r *FlowResult) Queue(from, to time.Duration) Delays {
-	as := r.within(from, to)
-	v := make([]time.Duration, len(as))
-	for i, a := range as {
-		v[i] = a.queued
-	}
-	return delays(v)
+	return delays(r.arrivals.values(from, to, func(a *arrival) time.Duration { return a.queued }))
 }
 
 // SelfInflicted is as Queue, without what a packet would have waited in empty
 // queues.
 func (r *FlowResult) SelfInflicted(from, to time.Duration) Delays {
-	as := r.within(from, to)
-	v := make([]time.Duration, len(as))
-	for i, a := range as {
-		v[i] = max(0, a.queued-a.wait)
-	}
-	return delays(v)
+	return delays(r.arrivals.values(from, to, (*arrival).own))
 }
 
 // Loss is the share of the packets sent in a span that the network dropped in it,

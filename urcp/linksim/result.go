@@ -25,7 +25,7 @@ type LinkResult struct {
 	// PeakQueue is the most that ever waited, in bytes.
 	PeakQueue int
 
-	departures []departure
+	departures series[departure]
 	link       *link
 	duration   time.Duration
 }
@@ -68,6 +68,11 @@ type departure struct {
 	bytes  int32
 }
 
+func (d departure) when() time.Duration { return d.at }
+
+// own is the part of the delay in the queue that senders brought upon themselves.
+func (d *departure) own() time.Duration { return max(0, d.queued-d.wait) }
+
 // A FlowResult is what became of one flow. What the network dropped is counted when
 // it was dropped, by the sender's start-up where it was sent in the scenario's Settle
 // time.
@@ -99,7 +104,7 @@ type FlowResult struct {
 	// Bins hold what happened in each span of Scenario.Bin.
 	Bins []Bin
 
-	arrivals []arrival
+	arrivals series[arrival]
 	start    time.Duration
 	stop     time.Duration
 	end      time.Duration
@@ -124,6 +129,10 @@ type arrival struct {
 	bytes  int32
 	marked bool
 }
+
+func (a arrival) when() time.Duration { return a.at }
+
+func (a *arrival) own() time.Duration { return max(0, a.queued-a.wait) }
 
 func newResult(sc *Scenario) *Result {
 	r := &Result{Scenario: sc}
@@ -161,11 +170,13 @@ func (r *Result) Flow(name string) *FlowResult {
 	return nil
 }
 
-func (r *LinkResult) serve(s *sim, _ *link, p uint32, queued, wait time.Duration) {
+func (r *LinkResult) serve(s *sim, l *link, p uint32, queued, wait time.Duration) {
 	k := &s.packets[p]
 	r.Served++
 	r.ServedBytes += int64(k.bytes)
-	r.departures = append(r.departures, departure{s.now, queued, wait, k.flow, k.bytes})
+	if l.queue != nil {
+		r.departures.add(departure{s.now, queued, wait, k.flow, k.bytes})
+	}
 }
 
 func (r *LinkResult) peak(bytes int) { r.PeakQueue = max(r.PeakQueue, bytes) }
@@ -203,7 +214,7 @@ func (r *FlowResult) deliver(s *sim, k *packet) {
 	if k.marked {
 		r.Marked++
 	}
-	r.arrivals = append(r.arrivals, arrival{s.now, s.now - k.sent, k.queued, k.wait, k.bytes, k.marked})
+	r.arrivals.add(arrival{s.now, s.now - k.sent, k.queued, k.wait, k.bytes, k.marked})
 	b := r.at(s.now)
 	b.Delivered += int64(k.bytes)
 	b.Queued = max(b.Queued, k.queued)

@@ -114,7 +114,7 @@ func TestChain(t *testing.T) {
 	require.InDelta(t, .5, r.Link("shared").Utilisation(time.Second, 9*time.Second), .001)
 	require.InDelta(t, .4, r.Link("last").Utilisation(time.Second, 9*time.Second), .001)
 	// Half a millisecond, one, and two of service.
-	require.Equal(t, 18500*time.Microsecond, r.Flow("long").arrivals[0].delay)
+	require.Equal(t, 18500*time.Microsecond, r.Flow("long").arrivals.at(0).delay)
 }
 
 // Acknowledgements share the way back with data, and wait behind it.

@@ -84,7 +84,7 @@ func TestTraceCarriesBytes(t *testing.T) {
 		Flows: []Flow{{Name: "flow", New: bursts(4), Path: []int{0}, PacketBytes: 1000}},
 	})
 	var at []time.Duration
-	for _, d := range r.Link("link").departures {
+	for _, d := range all(&r.Link("link").departures) {
 		at = append(at, d.at)
 	}
 	// 10 ms: one packet and half of the second. 20 ms: 3000 bytes for the 2500 left.
@@ -107,8 +107,8 @@ func TestTraceWraps(t *testing.T) {
 	})
 	at := func(flow string) time.Duration {
 		f := r.Flow(flow)
-		require.Len(t, f.arrivals, 1)
-		return f.arrivals[0].at
+		require.Equal(t, 1, f.arrivals.n)
+		return f.arrivals.at(0).at
 	}
 	require.Equal(t, 10*ms, at("a"))
 	require.Equal(t, 40*ms, at("b"))
@@ -209,8 +209,8 @@ func TestOutage(t *testing.T) {
 		} else {
 			require.EqualValues(t, 0, l.Dropped.Total())
 			require.EqualValues(t, 6, l.Served)
-			require.Equal(t, 100500*time.Microsecond, l.departures[2].at)
-			require.Equal(t, 103500*time.Microsecond, l.departures[5].at)
+			require.Equal(t, 100500*time.Microsecond, l.departures.at(2).at)
+			require.Equal(t, 103500*time.Microsecond, l.departures.at(5).at)
 		}
 		require.InDelta(t, 10e6/8*.9025, l.Capacity(0, time.Second), 1)
 	}

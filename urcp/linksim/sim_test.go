@@ -20,6 +20,15 @@ func run(t *testing.T, sc *Scenario) *Result {
 	return r
 }
 
+// all copies what a series holds.
+func all[T record](s *series[T]) []T {
+	var v []T
+	for r := range s.within(0, maxDuration) {
+		v = append(v, *r)
+	}
+	return v
+}
+
 // A 1250-byte packet takes exactly 1 ms at 10 Mbit/s, and 20 ms to propagate.
 func TestOnePacket(t *testing.T) {
 	r := run(t, &Scenario{

@@ -169,12 +169,12 @@ func TestPoisson(t *testing.T) {
 	require.InEpsilon(t, 1e6, f.Rate(0, 1000*time.Second), .02)
 	// Of exponential gaps 1/e are longer than the mean, which is 10 ms.
 	long := 0
-	for i := 1; i < len(f.arrivals); i++ {
-		if f.arrivals[i].at-f.arrivals[i-1].at > 10*ms {
+	for i := 1; i < f.arrivals.n; i++ {
+		if f.arrivals.at(i).at-f.arrivals.at(i-1).at > 10*ms {
 			long++
 		}
 	}
-	require.InDelta(t, .3679, float64(long)/float64(len(f.arrivals)), .005)
+	require.InDelta(t, .3679, float64(long)/float64(f.arrivals.n), .005)
 }
 
 // A paused source makes nothing, and goes on at the end of the pause.
