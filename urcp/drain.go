@@ -6,8 +6,12 @@ import "time"
 // moments, so theirs come together, and a newcomer that has never seen it empty does.
 const drainTime = 200 * time.Millisecond
 
-// noisyBase is how far drains are apart where the queue does not seem to empty.
-const noisyBase = 4 * time.Second
+// On noisy paths drains come this often while they bring news, and seldom after.
+const (
+	noisySoon = time.Second
+	noisyBase = 8 * time.Second
+	noisyNews = 0.0015
+)
 
 // drain empties the queue for a moment where it has not emptied by itself, so that
 // the base delay never ages out under a standing queue.
@@ -17,7 +21,8 @@ type drain struct {
 	until  time.Duration
 	seq    uint64
 	last   time.Duration
-	after  float64 // window to go back to
+	every  time.Duration // how far drains are apart on a noisy path
+	after  float64       // window to go back to
 }
 
 // drained runs a drain, and says whether it has the window for itself.
@@ -43,13 +48,19 @@ func (c *Controller) drained(t time.Duration, b *batch, round bool) bool {
 		}
 		d.active = false
 		d.last = t
+		z := &c.delay.noise
+		was := z.bias + z.spread
 		c.delay.anchor(t)
+		d.every = min(2*max(d.every, noisySoon), noisyBase)
+		if now := z.bias + z.spread; now > was+noisyNews || now < was-noisyNews {
+			d.every = noisySoon
+		}
 		c.window = max(c.window, d.after)
 		c.cycle.velocity = 1
 		return true
 	}
 	stale := t-c.delay.touched > staleBase
-	noisy := (c.delay.noise.high() && t-d.last > noisyBase) || (c.delay.noise.lumps > lumpiest && t-d.last > 2*noisyBase)
+	noisy := (c.delay.noise.high() && t-d.last > d.every) || (c.delay.noise.lumps > lumpiest && t-d.last > max(d.every, noisySoon))
 	if !c.delay.have || (!stale && !noisy) || c.compete.raised || !c.settled(5) {
 		return false
 	}

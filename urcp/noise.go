@@ -17,7 +17,7 @@ const (
 	// maxBias bounds what is taken for the path's own.
 	maxBias = 0.030
 	// lumpy is from where on a path counts as one with delays of its own.
-	lumpy = 0.1
+	lumpy = 0.05
 	// lumpiest is from where on most packets come in lumps, as on Wi-Fi.
 	lumpiest = 0.8
 	// quietSamples bounds what a drain keeps.
