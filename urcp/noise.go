@@ -13,7 +13,9 @@ const (
 	blockTime   = 250 * time.Millisecond
 	lowBlocks   = 8
 	// highLow is how far above the base a queue is that does not seem to empty.
-	highLow = 0.002
+	highLow = 0.0007
+	// clearLow is how near to the base a queue comes on paths without much noise.
+	clearLow = 0.002
 	// maxBias bounds what is taken for the path's own.
 	maxBias = 0.030
 	// lumpy is from where on a path counts as one with delays of its own.
@@ -87,8 +89,8 @@ func (z *noise) round(t time.Duration, v float64) {
 	z.low, z.block, z.rounds = v, t, 0
 	if z.n == lowBlocks {
 		// What it was taken for was a queue, if delays are often lower.
-		z.bias = min(z.bias, slices.Max(z.lows[:])+highLow)
-		if z.typical() < highLow && z.lumps < lumpiest {
+		z.bias = min(z.bias, slices.Max(z.lows[:])+clearLow)
+		if z.typical() < clearLow && z.lumps < lumpiest {
 			z.spread /= 2
 		}
 	}
