@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reachback/reachback"
@@ -27,6 +28,10 @@ type framedLeg struct {
 	timeout time.Duration
 	from    source // set by begin, as to
 	to      sink
+
+	// why is what the relay cuts it for. The host's leg is cut at the same time, and
+	// that must not be taken for the reason.
+	why atomic.Pointer[reachback.Code]
 
 	writing chan struct{} // holds a token while somebody writes
 	greeted bool          // the client knows that both legs are there; under writing, as ended
@@ -156,6 +161,9 @@ func (l *framedLeg) cut(why reachback.Code) { l.cutFor(reachback.Refuse(why)) }
 
 // cutFor is cut for a refusal that has more than its code.
 func (l *framedLeg) cutFor(why *reachback.Error) {
+	if c := l.why.Load(); c != nil {
+		why = reachback.Refuse(*c)
+	}
 	if why.Code != reachback.CodeClientLost {
 		l.farewell(why)
 		nc := l.NetConn()
@@ -165,6 +173,11 @@ func (l *framedLeg) cutFor(why *reachback.Error) {
 		nc.SetReadDeadline(time.Now().Add(goodbye))
 		io.Copy(io.Discard, nc)
 	}
+	l.drop()
+}
+
+// drop closes both of the client's connections without a word.
+func (l *framedLeg) drop() {
 	l.Abort()
 	if l.In != nil {
 		l.In.Close()
@@ -197,8 +210,8 @@ func spliceFramed(client *framedLeg, host net.Conn, o spliceOptions) spliceResul
 	return r
 }
 
-// keepAlive sends p again and again until done or the leg fails, which those notice
-// who copy.
+// keepAlive sends p again and again until done or the leg fails. Where the client's
+// bytes come over another connection nobody else may notice that.
 func (l *framedLeg) keepAlive(p []byte, every time.Duration, done chan struct{}) {
 	t := time.NewTicker(every)
 	defer t.Stop()
@@ -207,7 +220,10 @@ func (l *framedLeg) keepAlive(p []byte, every time.Duration, done chan struct{})
 		case <-done:
 			return
 		case <-t.C:
-			if l.send(p) != nil {
+			if err := l.send(p); err != nil {
+				if err != errNoHalfClose {
+					l.drop()
+				}
 				return
 			}
 		}

@@ -78,6 +78,9 @@ func (r *Relay) end(c reachback.Code, fits func(*Permit) bool) (legs []io.Closer
 	for j := range r.joined {
 		if fits(&j.permit) {
 			j.why = cmp.Or(j.why, c)
+			if f, ok := j.client.(*framedLeg); ok {
+				f.why.CompareAndSwap(nil, &c)
+			}
 			legs = append(legs, j.client, j.host)
 		}
 	}

@@ -110,11 +110,12 @@ func (s *pair) run(d, reverse *direction, srcLost, dstLost reachback.Code) {
 // end cuts both legs, the host's first: a client with a framing is told why, and that
 // may take a moment.
 func (s *pair) end(code reachback.Code, err error) {
-	s.once.Do(func() {
-		s.code, s.err = code, err
+	first := false
+	s.once.Do(func() { s.code, s.err, first = code, err, true })
+	if first {
 		cut(s.host, code)
 		cut(s.client, code)
-	})
+	}
 }
 
 // startGrace gives the other direction a moment to end too, where the client's

@@ -365,3 +365,19 @@ func (c *client) quit() {
 		c.in.Close()
 	}
 }
+
+// requireQuiet requires that the server sends nothing for a while, and does not close.
+func (c *client) requireQuiet() {
+	c.t.Helper()
+	c.out.SetReadDeadline(time.Now().Add(5 * time.Second))
+	defer c.out.SetReadDeadline(time.Time{})
+	_, err := c.r.Peek(1)
+	var ne net.Error
+	require.ErrorAs(c.t, err, &ne)
+	require.True(c.t, ne.Timeout(), "%v", err)
+}
+
+func rawRequest(more ...string) string {
+	return request("GET", RawPath, append([]string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}, more...)...)
+}

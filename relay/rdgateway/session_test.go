@@ -32,8 +32,7 @@ func inModes(t *testing.T, f func(t *testing.T, w *world, c *client)) {
 // opened returns a session.
 func (w *world) opened(c *client) *relay.Leg {
 	w.t.Helper()
-	host := make(chan *relay.Leg, 1)
-	go func() { host <- w.answer() }()
+	host := w.answering()
 	c.open(w.token(), "desktop")
 	return <-host
 }

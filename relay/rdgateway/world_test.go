@@ -209,6 +209,20 @@ func (w *world) answer() *relay.Leg {
 	return leg
 }
 
+// answering has host-1 answer the next call in the background. Who asks for it must
+// take the leg.
+func (w *world) answering() <-chan *relay.Leg {
+	leg := make(chan *relay.Leg, 1)
+	go func() {
+		l, err := w.answerTo(<-w.summons)
+		if err != nil {
+			w.t.Error(err)
+		}
+		leg <- l
+	}()
+	return leg
+}
+
 func (w *world) answerTo(c *relay.Call) (*relay.Leg, error) {
 	d := &relay.Dialer{TLS: &tls.Config{RootCAs: w.roots}, NetDial: w.net.Dial}
 	return d.Answer(w.t.Context(), gateway, c.ID, c.Ticket, w.host)
