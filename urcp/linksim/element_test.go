@@ -80,6 +80,12 @@ func TestDuplicate(t *testing.T) {
 	_, f := through(t, 101*time.Second, Duplicate{P: .1, After: ms})
 	require.EqualValues(t, 10000, f.Delivered)
 	require.InDelta(t, 1000, f.Duplicates, 100)
+
+	// A lost copy is nobody's loss, and one that comes through makes up for the first.
+	r, f := through(t, 101*time.Second, Duplicate{P: 1}, Loss{P: .1})
+	require.InDelta(t, 2000, r.Links[0].Dropped.Element, 150)
+	require.InDelta(t, 1000, f.Dropped, 100)
+	require.InDelta(t, 9900, f.Delivered, 50)
 }
 
 func TestAggregate(t *testing.T) {

@@ -184,7 +184,7 @@ func TestAppLimited(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var c spy
 			c.Rate = tc.rate
-			run(t, &Scenario{
+			r := run(t, &Scenario{
 				Name: "limited", Duration: time.Second,
 				Flows: []Flow{{
 					Name: "flow", Delay: ms, Source: tc.source,
@@ -194,6 +194,7 @@ func TestAppLimited(t *testing.T) {
 			for _, p := range c.sent[len(c.sent)/2:] {
 				require.Equal(t, tc.limited, p.AppLimited)
 			}
+			require.Equal(t, tc.limited, r.Flows[0].AppLimited > r.Flows[0].Sent/2)
 		})
 	}
 }

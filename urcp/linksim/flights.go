@@ -87,6 +87,9 @@ func (fs *flights) ack(f *flow, seq uint64) *flight {
 	}
 	k.state = flightAcked
 	fs.highest = max(fs.highest, seq+1)
+	if k.chunk >= 0 {
+		f.source.acked(k)
+	}
 	return k
 }
 
@@ -94,7 +97,9 @@ func (fs *flights) lose(f *flow, k *flight) {
 	k.state = flightLost
 	fs.out--
 	f.lost = append(f.lost, k.seq)
-	f.source.lost(k)
+	if k.chunk >= 0 {
+		f.source.lost(k)
+	}
 }
 
 // reordered gives up the packets that enough later ones have overtaken.

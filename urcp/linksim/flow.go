@@ -220,11 +220,14 @@ func (f *flow) sendOne(s *sim, now time.Duration, bytes int) {
 		s.err = fmt.Errorf("flow %q: more than %d packets on the way", f.cfg.Name, maxFlights)
 		return
 	}
+	if limited {
+		f.result.AppLimited++
+	}
 	f.ctrl.OnSent(now, urcp.Packet{Seq: seq, Bytes: bytes, AppLimited: limited})
 	p := s.newPacket()
 	s.packets[p] = packet{
 		seq: seq, sent: s.now, flow: f.index, bytes: int32(bytes), chunk: chunk, slot: -1,
-		ecn: f.cfg.ECN, limited: limited,
+		ecn: f.cfg.ECN,
 	}
 	f.receiver.reporter.sending(s, f, &s.packets[p])
 	f.result.send(s, bytes)

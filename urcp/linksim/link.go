@@ -94,6 +94,9 @@ func (l *Link) check() error {
 			return err
 		}
 	}
+	if l.Rate == 0 && l.Service == nil && (l.Queue != Queue{} || len(l.Outages) > 0) {
+		return errors.New("a queue or outages without a rate")
+	}
 	if l.Policer != nil {
 		if err := l.Policer.check(); err != nil {
 			return err

@@ -123,5 +123,6 @@ func (p *poisson) take(*sim, *flow, int) (int32, bool) {
 }
 
 func (p *poisson) arrived(*sim, int32) {}
+func (p *poisson) acked(*flight)       {}
 func (p *poisson) lost(*flight)        {}
 func (p *poisson) settled(*sim, *flow) {}

@@ -21,7 +21,7 @@ type packet struct {
 	ack     bool
 	ecn     ECN
 	marked  bool
-	limited bool // application-limited
+	copied  bool // by the network; the first counts
 }
 
 // newPacket returns the index of a packet to be filled in whole.
@@ -46,6 +46,7 @@ func (s *sim) freePacket(p uint32) {
 func (s *sim) copyPacket(p uint32) uint32 {
 	c := s.newPacket()
 	s.packets[c] = s.packets[p]
+	s.packets[c].copied = true
 	if k := &s.packets[c]; k.slot >= 0 {
 		k.slot = s.flows[k.flow].receiver.reporter.copy(k.slot)
 	}

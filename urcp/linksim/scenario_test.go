@@ -38,6 +38,7 @@ func TestRefusals(t *testing.T) {
 		"steps in disorder":    link(Link{Service: Steps{{1, 1}, {0, 1}}}),
 		"sine below zero":      link(Link{Service: Sine{Mean: 1, Amplitude: 2, Period: time.Second}}),
 		"nil trace":            link(Link{Service: (*Trace)(nil)}),
+		"queue without rate":   link(Link{Queue: Queue{Bytes: 1}}),
 		"negative queue":       link(Link{Rate: 1, Queue: Queue{Bytes: -1}}),
 		"upside-down red":      link(Link{Rate: 1, Queue: Queue{AQM: RED{Min: 2, Max: 1}}}),
 		"policer without rate": link(Link{Policer: &Policer{Bytes: 1}}),

@@ -23,7 +23,8 @@ type sim struct {
 	err     error // the first fault of a controller; ends the run
 }
 
-// Run simulates a scenario and returns what was measured. An error says what is
+// Run simulates a scenario and returns what was measured. Runs at the same time may
+// share a scenario whose New gives each a controller of its own. An error says what is
 // wrong with the scenario, or which controller did what none may do: let packets go
 // without end in one moment, ask for its timer again and again in one, or fill the
 // memory with packets of which it awaits news.
@@ -93,7 +94,7 @@ func (d dropReason) String() string {
 func (s *sim) drop(p uint32, l *link, why dropReason) {
 	k := &s.packets[p]
 	l.result.drop(k, why)
-	if !k.ack {
+	if !k.ack && !k.copied {
 		s.flows[k.flow].result.drop(s, k)
 	}
 	s.log.dropped(s, k, l, why)

@@ -7,7 +7,8 @@ import (
 
 // A Source is what a flow has to send: [Frames], [Desktop], [OnOff] or [Poisson].
 // What they send in a pause of the flow is not made at all, and a source ends with
-// its flow.
+// its flow. Their packets count as application-limited as long as the controller has
+// let everything go at once since the source last had something new.
 type Source interface {
 	check() error
 	source(f *flow, rng *rand.Rand) source
@@ -22,8 +23,10 @@ type source interface {
 	take(s *sim, f *flow, bytes int) (chunk int32, greedy bool)
 	// fire is called for the source's own events.
 	fire(s *sim, f *flow)
-	// arrived is told what the receiver has got, and lost what the sender gives up.
+	// arrived is told what the receiver has got, acked what the sender knows of it,
+	// and lost what the sender gives up.
 	arrived(s *sim, chunk int32)
+	acked(k *flight)
 	lost(k *flight)
 	// settled is called after the controller has had feedback.
 	settled(s *sim, f *flow)
@@ -51,6 +54,7 @@ func (greedy) start(*sim, *flow)                   {}
 func (greedy) take(*sim, *flow, int) (int32, bool) { return -1, true }
 func (greedy) fire(*sim, *flow)                    {}
 func (greedy) arrived(*sim, int32)                 {}
+func (greedy) acked(*flight)                       {}
 func (greedy) lost(*flight)                        {}
 func (greedy) settled(*sim, *flow)                 {}
 

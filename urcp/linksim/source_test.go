@@ -164,6 +164,24 @@ func TestOnOff(t *testing.T) {
 	}
 }
 
+// Transfers go on whatever is lost, repeated and delayed, and with either feedback.
+func TestOnOffOverBadLinks(t *testing.T) {
+	for _, kind := range []FeedbackKind{Ideal, RDPUDP2} {
+		f := sourceRun(t, 300*time.Second,
+			Link{Rate: 10e6, Delay: 10 * ms, Elements: []Element{
+				Loss{P: .02}, Reorder{P: .05, By: 30 * ms}, Duplicate{P: .05, After: 3 * ms},
+			}},
+			Flow{
+				Source: OnOff{Off: 2 * time.Second, Late: true}, Feedback: Feedback{Kind: kind},
+				New: func(time.Duration) Controller { return &CBR{Rate: 5e6} },
+			})
+		require.Greater(t, len(f.Messages), 60)
+		require.NotZero(t, f.Spurious)
+		require.Greater(t, f.Messages[len(f.Messages)-1].Made, 280*time.Second)
+		require.Greater(t, f.Messages[0].Made, time.Duration(0))
+	}
+}
+
 func TestPoisson(t *testing.T) {
 	f := sourceRun(t, 1000*time.Second, Link{Rate: 100e6}, Flow{New: unlimited, Source: Poisson{Rate: 1e6}})
 	require.InEpsilon(t, 1e6, f.Rate(0, 1000*time.Second), .02)

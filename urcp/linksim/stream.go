@@ -37,6 +37,7 @@ type chunk struct {
 	message int32
 	bytes   int32
 	arrived bool
+	acked   bool
 }
 
 func newStream(f *flow) stream {
@@ -52,8 +53,8 @@ func (st *stream) add(now time.Duration, bytes int64) {
 }
 
 func (st *stream) ready(*sim, *flow) int {
-	// What was taken for lost may have arrived in the meantime.
-	for st.again.n > 0 && st.chunks[*st.again.at(0)].arrived {
+	// What was taken for lost may have been acknowledged in the meantime.
+	for st.again.n > 0 && st.chunks[*st.again.at(0)].acked {
 		st.again.pop()
 	}
 	if st.again.n > 0 {
@@ -90,6 +91,8 @@ func (st *stream) arrived(s *sim, c int32) {
 		st.first++
 	}
 }
+
+func (st *stream) acked(k *flight) { st.chunks[k.chunk].acked = true }
 
 func (st *stream) lost(k *flight) { st.again.push(k.chunk) }
 
