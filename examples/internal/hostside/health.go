@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/reachback/reachback/broker"
+	"github.com/reachback/reachback/examples/internal/program"
 )
 
 // health says how the host is. The agent asks it, and has the log say what changes.
@@ -30,7 +31,7 @@ func (h *health) check(ctx context.Context) broker.Health {
 		now.Target = false
 		problems = append(problems, p)
 	}
-	free, err := diskFree(h.dir)
+	free, err := program.DiskFree(h.dir)
 	now.DiskFree = free
 	if p := h.judgeDisk(free, err); p != "" {
 		problems = append(problems, p)

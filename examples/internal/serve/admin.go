@@ -13,7 +13,7 @@ func (s *Server) openAdmin() (err error) {
 	if s.store != nil {
 		parts.Directory = s.store.dir
 	}
-	parts.Checks = map[string]func(context.Context) error{}
+	parts.Checks = map[string]func(context.Context) error{"disk": newDisk(s.plan.Dir, leastDisk).check}
 	if s.verifier != nil {
 		parts.Checks["issuer"] = s.verifier.Check
 	}

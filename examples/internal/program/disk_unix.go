@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package hostside
+package program
 
 import (
 	"math"
@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskFree returns how many bytes an ordinary user can still write on dir's volume.
-func diskFree(dir string) (int64, error) {
+// DiskFree returns how many bytes an ordinary user can still write on dir's volume; an
+// error that is errors.ErrUnsupported where the system does not say.
+func DiskFree(dir string) (int64, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return 0, err

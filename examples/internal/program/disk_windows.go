@@ -1,4 +1,4 @@
-package hostside
+package program
 
 import (
 	"math"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// diskFree returns how many bytes this account can still write on dir's volume.
-func diskFree(dir string) (int64, error) {
+// DiskFree returns how many bytes this account can still write on dir's volume.
+func DiskFree(dir string) (int64, error) {
 	path, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
 		return 0, err
