@@ -50,6 +50,24 @@ func TestA10_WeakSecretsAreRefused(t *testing.T) {
 	}
 }
 
+func TestA10_ASecretThatOthersMayReadIsRefused(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such modes there")
+	}
+	path := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(path, []byte(rand.Text()+rand.Text()), 0o600))
+	for mode, ok := range map[os.FileMode]bool{0o600: true, 0o400: true, 0o644: false, 0o640: false, 0o604: false, 0o620: false, 0o602: false} {
+		require.NoError(t, os.Chmod(path, mode))
+		_, err := readSecret("-key-file", path, leastKey)
+		if ok {
+			require.NoError(t, err, "%04o", mode)
+			continue
+		}
+		require.ErrorContains(t, err, "-key-file", "%04o", mode)
+		require.ErrorContains(t, err, "chmod 600", "%04o", mode)
+	}
+}
+
 func TestOwnKey_IsMadeOnce(t *testing.T) {
 	dir := t.TempDir()
 	first, err := ownKey(dir)
