@@ -141,6 +141,11 @@ func TestARegistrationTokenIsShownOnce(t *testing.T) {
 		for _, body := range []string{`{"life": "30m"}`, `{"life": "649h"}`, `{"life": "soon"}`, `{"role": "broker"}`, `{"pool": "A"}`, `{"role": "gateway", "pool": "desktops"}`} {
 			w.refused(reachback.CodeBadRequest, http.MethodPost, "/registration-tokens", body)
 		}
+		// No host could ever enrol with these.
+		for _, query := range []string{"", "?tenant=contoso"} {
+			w.refused(reachback.CodePoolNotFound, http.MethodPost, "/registration-tokens"+query, `{"pool": "desktop"}`)
+		}
+		w.refused(reachback.CodePoolNotFound, http.MethodPost, "/registration-tokens?tenant=contoso", `{"pool": "desktops"}`)
 	})
 }
 

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/examples/internal/admin/api"
 )
@@ -36,11 +38,16 @@ func (a *operators) tokens() {
 			return body(all), nil
 		})
 	on(a, http.MethodPost, "/registration-tokens", "new-registration-token", "Make a registration token",
-		"With which hosts, or gateways, enrol. The answer is the only copy of it.",
+		"With which hosts, or gateways, enrol. The answer is the only copy of it. For a pool that does not exist there is none.",
 		func(ctx context.Context, in *newTokenInput) (*answer[api.NewToken], error) {
 			life, err := time.ParseDuration(cmp.Or(in.Body.Life, "24h"))
 			if err != nil {
 				return nil, badRequest("body.life: must be a duration such as 24h")
+			}
+			if in.Body.Role != string(broker.RoleGateway) && in.Body.Pool != "" {
+				if err := a.poolThere(ctx, in.Tenant, in.Body.Pool); err != nil {
+					return nil, err
+				}
 			}
 			secret, r, err := a.Broker.NewRegistrationToken(ctx, broker.TokenOptions{
 				Role: broker.Role(in.Body.Role), Tenant: in.Tenant, Pool: in.Body.Pool, Life: life, Uses: in.Body.Uses,
@@ -57,6 +64,18 @@ func (a *operators) tokens() {
 				return a.Directory.DeleteRegistration(ctx, in.ID)
 			}, "delete registration token", in.ID)
 		})
+}
+
+// poolThere refuses a pool that the tenant does not have.
+func (a *operators) poolThere(ctx context.Context, tenant, pool string) error {
+	setup, err := a.Directory.Setup(ctx, tenant)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(setup.Pools, func(p broker.SeedPool) bool { return p.Name == pool }) {
+		return reachback.Refuse(reachback.CodePoolNotFound)
+	}
+	return nil
 }
 
 func tokenOf(r *broker.Registration) api.Token {

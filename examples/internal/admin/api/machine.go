@@ -56,7 +56,7 @@ type Gateway struct {
 // A TokenRequest asks for a registration token.
 type TokenRequest struct {
 	Role string `json:"role,omitempty" doc:"What may enrol with it: host (the default) or gateway." enum:"host,gateway" example:"host"`
-	Pool string `json:"pool,omitempty" doc:"Of hosts: the pool that they get into; empty: the one that they ask for." maxLength:"63" example:"desktops"`
+	Pool string `json:"pool,omitempty" doc:"Of hosts: the pool that they get into; empty: the one that they ask for." pattern:"^[a-z0-9-]{0,63}$" example:"desktops"`
 	Life string `json:"life,omitempty" doc:"How long it is good, as 90m or 24h: an hour to 27 days. A day by default." maxLength:"32" example:"24h"`
 	Uses int    `json:"uses,omitempty" doc:"How many machines may enrol with it; 1 by default." minimum:"0" maximum:"1000000" example:"5"`
 }
