@@ -10,26 +10,36 @@ const (
 	copaDelta       = 0.5
 	copaMinWindow   = 2 // full packets
 	copaMemory      = 10 * time.Second
-	copaNearlyEmpty = 3 // packets
+	copaNearlyEmpty = 3    // packets
+	copaPatience    = 10   // round trips
+	copaUp          = 0.25 // of the window in a round trip
 )
 
 // Copa is the delay-based controller of Arun and Balakrishnan (NSDI 2018): it moves
 // its window towards the rate 1/(δ·dq) packets per second, where dq is how much
 // the smallest round trip of the last half smoothed round trip is above the
 // smallest of ten seconds. The further the window has gone in one direction, the
-// faster it goes. When the queue has not been nearly empty for five round trips, a
+// faster it goes. When the queue has not been nearly empty for some round trips, a
 // flow that fills buffers must be there, and 1/δ then grows by one per round trip
 // and halves after a loss, as Reno's window does. It paces at twice its rate.
 //
-// Four things are not in the paper. Two are in its authors' code: the velocity is
-// bounded so that the window can at most double in a round trip, and the window
-// falls to 0.7 when more than 30 % of the packets of two round trips were lost,
-// without which a policer, which shows no delay, lets the window grow for ever. One
-// is in mvfst, where Copa serves: a turn resets the velocity at once, and not at the
-// end of the window, in which a large one would undo all. And a queue counts as
-// nearly empty as soon as it is three packets at the highest rate of ten seconds,
-// because packets of several flows in bunches are no emptier: without it two
-// flows alone take each other for a third that fills the buffer, and then do so.
+// What is not in the paper makes it stronger here:
+//   - A turn resets the velocity at once, as in mvfst, where Copa serves, and not at
+//     the end of the window, in which a large one would undo all.
+//   - The velocity is bounded, as in its authors' code: the window falls by no more
+//     than itself in a round trip. It grows by no more than a quarter, or else large
+//     windows swing for long.
+//   - The window falls to 0.7 when more than 30 % of the packets of two round trips
+//     were lost, as in its authors' code: a policer shows no delay, and the window
+//     would grow for ever.
+//   - The competitive mode is entered after ten round trips without an empty queue
+//     and not five, and three packets at the highest rate of ten seconds count as
+//     empty. Several flows that start one after the other would else take one
+//     another for a flow that fills the buffer, and then be one.
+//
+// One weakness is Copa's own and stays: behind a buffer so deep that the others do
+// not let it run empty for ten seconds, it takes their queue for a part of the path,
+// and long after they have gone.
 type Copa struct {
 	// MSS is the size of a full packet in bytes; 0 means 1250.
 	MSS int
@@ -178,7 +188,11 @@ func (c *Copa) move(acked float64) {
 	if below != c.up && c.velocity > 1 {
 		c.up, c.same, c.velocity = below, 0, 1
 	}
-	c.velocity = max(1, min(c.velocity, c.delta*c.cwnd/c.mss))
+	limit := c.delta * c.cwnd / c.mss
+	if below {
+		limit *= copaUp
+	}
+	c.velocity = max(1, min(c.velocity, limit))
 	step := c.velocity / c.delta * c.mss * acked / c.cwnd
 	if below {
 		c.cwnd += step
@@ -217,7 +231,7 @@ func (c *Copa) switchMode(now time.Duration, loss bool) {
 			c.lastEmpty = now
 		}
 	}
-	if now-c.lastEmpty <= 5*srtt {
+	if now-c.lastEmpty <= copaPatience*srtt {
 		c.competing = false
 		c.delta = c.defaultDelta()
 		return

@@ -83,7 +83,7 @@ func TestCopaEquilibrium(t *testing.T) {
 }
 
 // TestCopaModes: the competitive mode is entered when the queue was not nearly
-// empty for five round trips; 1/δ grows by one per round trip and halves after a
+// empty for ten round trips; 1/δ grows by one per round trip and halves after a
 // loss, and is what it was once the queue has been empty (section 2.2).
 func TestCopaModes(t *testing.T) {
 	c := &Copa{}
@@ -91,7 +91,7 @@ func TestCopaModes(t *testing.T) {
 	s.paced(40 * time.Millisecond)
 	s.paced(40 * time.Millisecond)
 	require.False(t, c.Competing())
-	for range 7 {
+	for range 12 {
 		s.paced(100 * time.Millisecond)
 		s.paced(140 * time.Millisecond)
 	}

@@ -34,6 +34,10 @@ type Cubic struct {
 	// small bandwidth and delay such a flow is far weaker than any in use.
 	NoReno bool
 
+	// NoFastConvergence leaves section 4.7 out: a flow whose window no longer
+	// reaches the last one does not give way.
+	NoFastConvergence bool
+
 	window
 	hystart hystart
 
@@ -104,7 +108,7 @@ func (c *Cubic) OnFeedback(now time.Duration, f *urcp.Feedback) {
 func (c *Cubic) reduce() {
 	w := c.cwnd / c.mss
 	c.previous = w
-	if w < c.wMax {
+	if w < c.wMax && !c.NoFastConvergence {
 		c.wMax = w * (1 + cubicBeta) / 2
 	} else {
 		c.wMax = w

@@ -27,11 +27,15 @@ const (
 	nadaMarkRef      = 0.01                   // PMRREF
 	nadaLossDelay    = 10 * time.Millisecond  // DLOSS
 	nadaMarkDelay    = 2 * time.Millisecond   // DMARK
+	nadaMaxSignal    = 500 * time.Millisecond // XMAX
 	nadaSmoothing    = 0.1                    // ALPHA
 	nadaMinRate      = 150e3                  // RMIN
 	nadaMaxRate      = 1500e3                 // RMAX
 	nadaDelaySamples = 15                     // of the minimum filter
 )
+
+// nadaWeights are those of RFC 5348 section 5.4, to which RFC 8698 refers.
+var nadaWeights = [...]float64{1, 1, 1, 1, .8, .6, .4, .2}
 
 // NADA is the rate controller for interactive media of RFC 8698. It sends at a
 // reference rate, which it sets every 100 ms from the one-way queueing delay, with
@@ -59,12 +63,14 @@ type NADA struct {
 	delays   [nadaDelaySamples]time.Duration
 	delayed  int // samples ever
 
-	log          ring[nadaEvent] // of the last LOGWIN
-	loss, mark   float64         // smoothed ratios
-	sinceLoss    float64         // packets
-	lossInterval float64         // packets, smoothed
-	losses       int
-	previous     float64 // x of the last update, seconds
+	log        ring[nadaEvent] // of the last LOGWIN
+	loss, mark float64         // smoothed ratios
+	previous   float64         // x of the last update, seconds
+
+	// Packets received between one gap and the next, the newest first.
+	intervals [len(nadaWeights) + 1]float64
+	gaps      int
+	inGap     bool
 }
 
 // A nadaEvent is one packet acknowledged or lost.
@@ -119,20 +125,20 @@ func (c *NADA) OnFeedback(now time.Duration, f *urcp.Feedback) {
 			e.queueing = c.delay(a.Received - p.at)
 		}
 		c.record(e)
-		c.sinceLoss++
+		if c.inGap {
+			copy(c.intervals[1:], c.intervals[:])
+			c.intervals[0] = 0
+			c.inGap = false
+			c.gaps++
+		}
+		c.intervals[0]++
 	}
 	for _, seq := range f.Lost {
 		if _, ok := c.lose(seq); !ok {
 			continue
 		}
 		c.record(nadaEvent{at: now, lost: true, queueing: -1})
-		if c.losses == 0 {
-			c.lossInterval = c.sinceLoss
-		} else {
-			c.lossInterval += nadaSmoothing * (c.sinceLoss - c.lossInterval)
-		}
-		c.losses++
-		c.sinceLoss = 0
+		c.inGap = true
 	}
 	if c.last == 0 {
 		c.last = now
@@ -198,14 +204,10 @@ func (c *NADA) update(now, interval time.Duration) {
 		c.loss += nadaSmoothing * (float64(lost)/float64(c.log.n) - c.loss)
 		c.mark += nadaSmoothing * (float64(marked)/float64(c.log.n) - c.mark)
 	}
-	queueing := c.filtered()
-	x := queueing.Seconds()
-	if queueing > nadaWarp && c.losses > 0 && c.sinceLoss <= nadaMultiLoss*c.lossInterval {
-		over := (queueing - nadaWarp).Seconds() / nadaWarp.Seconds()
-		x = nadaWarp.Seconds() * math.Exp(-nadaLambda*over)
-	}
+	x := c.warped(c.filtered().Seconds())
 	x += nadaMarkDelay.Seconds() * square(c.mark/nadaMarkRef)
 	x += nadaLossDelay.Seconds() * square(c.loss/nadaLossRef)
+	x = min(x, nadaMaxSignal.Seconds())
 	if empty {
 		gamma := min(nadaMaxRampUp, nadaRampUpQueue.Seconds()/
 			(c.rtt.smoothed+nadaInterval+nadaFilterDelay).Seconds())
@@ -218,6 +220,31 @@ func (c *NADA) update(now, interval time.Duration) {
 	}
 	c.previous = x
 	c.rate = max(c.minRate(), min(c.rate, c.maxRate()))
+}
+
+// warped is how much of a queueing delay counts, in seconds: less of a long one
+// while losses say that the queue belongs to flows which fill it. Between seven and
+// eight loss intervals after the last loss it comes to count in full again.
+func (c *NADA) warped(queueing float64) float64 {
+	threshold := nadaWarp.Seconds()
+	if queueing <= threshold || c.gaps == 0 {
+		return queueing
+	}
+	warped := threshold * math.Exp(-nadaLambda*(queueing-threshold)/threshold)
+	full := c.intervals[0]/c.lossInterval() - nadaMultiLoss
+	return warped + min(max(full, 0), 1)*(queueing-warped)
+}
+
+// lossInterval is the mean number of packets between gaps, weighted as in RFC 5348
+// section 5.4. The interval that has not ended is left out: were it counted, it
+// could never be seven times the mean.
+func (c *NADA) lossInterval() float64 {
+	var sum, weights float64
+	for i, w := range nadaWeights[:min(c.gaps, len(nadaWeights))] {
+		sum += w * c.intervals[i+1]
+		weights += w
+	}
+	return max(sum, 1) / weights
 }
 
 func square(x float64) float64 { return x * x }
