@@ -56,8 +56,10 @@ func (l *framedLeg) greet() error {
 	return err
 }
 
-// begin makes ready for reading and writing as a leg.
+// begin makes ready for reading and writing as a leg. It may be cut already.
 func (l *framedLeg) begin() {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
 	leg := newLeg(l.Conn.Conn, l.timeout)
 	l.from, l.to = leg, leg
 	if l.In != nil {

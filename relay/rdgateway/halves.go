@@ -81,11 +81,11 @@ func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey) err
 	defer done()
 	in := newInbound(w, r)
 	defer in.finish()
+	in.lookAhead() // before the tunnel can have it
 	p, err := h.enter(k, in)
 	if err != nil {
 		return err
 	}
-	in.lookAhead()
 	wait := time.NewTimer(h.Limits.setup())
 	defer wait.Stop()
 	select {
