@@ -1,8 +1,11 @@
 package linksim
 
 import (
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +20,30 @@ func TestDelays(t *testing.T) {
 	require.Equal(t, Delays{50 * ms, 95 * ms, 99 * ms, 100 * ms, 50500 * time.Microsecond}, delays(v))
 	require.Equal(t, Delays{ms, ms, ms, ms, ms}, delays([]time.Duration{ms}))
 	require.Zero(t, delays(nil))
+}
+
+// Quantiles are those of the sorted values, whatever their order.
+func TestPick(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for n := 1; n < 300; n++ {
+		v := make([]time.Duration, n)
+		for i := range v {
+			switch n % 4 {
+			case 0:
+				v[i] = time.Duration(rng.IntN(10)) // many that are equal
+			case 1:
+				v[i] = time.Duration(i)
+			case 2:
+				v[i] = time.Duration(-i)
+			default:
+				v[i] = time.Duration(rng.IntN(1e9))
+			}
+		}
+		sorted := slices.Sorted(slices.Values(v))
+		at := func(q float64) time.Duration { return sorted[max(0, int(math.Ceil(q*float64(n)))-1)] }
+		d := delays(v)
+		require.Equal(t, Delays{at(.5), at(.95), at(.99), sorted[n-1], d.Mean}, d)
+	}
 }
 
 // Ten packets at once take 1 ms each: for each millisecond of the first ten the one in

@@ -37,10 +37,11 @@ func newBucket(p *Policer) *bucket {
 func (b *bucket) take(now time.Duration, bytes int32) bool {
 	elapsed := int64(now - b.at)
 	b.at = now
-	if missing := b.full - b.tokens; elapsed >= missing/b.rate+1 {
+	// Divided and not multiplied, which a long rest would make overflow.
+	if missing := b.full - b.tokens; elapsed > missing/b.rate {
 		b.tokens = b.full
 	} else {
-		b.tokens = min(b.full, b.tokens+elapsed*b.rate)
+		b.tokens += elapsed * b.rate
 	}
 	need := int64(bytes) * 8e9
 	if need > b.tokens {

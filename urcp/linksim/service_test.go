@@ -228,6 +228,9 @@ func TestPolicer(t *testing.T) {
 	// However long it rests, the bucket holds no more.
 	require.True(t, b.take(time.Hour, 3000))
 	require.False(t, b.take(time.Hour, 1))
+	require.False(t, b.take(time.Hour+999, 1))
+	require.True(t, b.take(time.Hour+1000, 1))
+	require.False(t, b.take(2*time.Hour, 3001))
 
 	r := run(t, &Scenario{
 		Name: "policer", Duration: 10 * time.Second,
