@@ -35,9 +35,9 @@ const (
 	emptyRTT    = 0.060
 
 	// longQueue cuts the window to what is delivered.
-	longQueue    = 0.050
-	longLevels   = 6
-	longLeftover = 0.008
+	longQueue    = 0.045
+	longLevels   = 4
+	longLeftover = 0.006
 )
 
 // cycle is the steady state: the window rises while the rate is under what the
@@ -59,6 +59,16 @@ func (y *cycle) reset() {
 func (c *Controller) level() float64 {
 	x0 := min(max(levelDelay, 3*c.delay.noise.jitter()), levelDelayMax)
 	return max(levelPackets*c.mss, x0*math.Sqrt(c.rate()*levelRate))
+}
+
+// refill is for how many rounds the queue has to be empty before the window rises
+// faster, and by how much a round trip: sooner and by more on links whose rate changes
+// by itself, as that of radio links does.
+func (c *Controller) refill() (rounds int, gain float64) {
+	if c.delay.noise.lumps > lumpy {
+		return emptyRounds / 2, emptyGain * 5 / 4
+	}
+	return emptyRounds, emptyGain
 }
 
 // price is the congestion level X, in seconds of queueing delay.
@@ -95,8 +105,8 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		if c.limited() {
 			return
 		}
-		if y.empty > emptyRounds && c.loss.ratio < c.loss.inherent+lossUnit {
-			step += emptyGain * float64(b.bytes) * min(1, emptyRTT/c.delay.minRTT)
+		if rounds, gain := c.refill(); y.empty > rounds && c.loss.ratio < c.loss.inherent+lossUnit {
+			step += gain * float64(b.bytes) * min(1, emptyRTT/c.delay.minRTT)
 		}
 		c.window += step
 	} else {
