@@ -95,76 +95,153 @@ func TestDesktop_BrokerKilledWhileTyping(t *testing.T) {
 	d.use(t, addr, "broker-back")
 }
 
-// desktop is an X server with a terminal, shown by FreeRDP's shadow server.
+// desktop is a display with a terminal, and an RDP server that shows it.
 type desktop struct {
 	addr  string // of the RDP server
 	typed string // file that the terminal writes what was typed to
+	// shows are colours by which one knows it on a client's screen.
+	shows map[image.Point]color.Color
 }
 
+// startDesktop starts an X server shown by FreeRDP's shadow server.
 func startDesktop(t *testing.T) *desktop {
+	t.Helper()
+	return startShadow(t, "/sec:tls")
+}
+
+func startShadow(t *testing.T, security string) *desktop {
+	t.Helper()
+	shadow := peertest.Path(t, "freerdp-shadow-cli", "freerdp2-shadow-x11")
+	needViewer(t)
+	display := startX(t, "800x600x24")
+	d := &desktop{addr: freeAddr(t)}
+	d.furnish(t, display)
+	startOn(t, display, shadow, "/port:"+portOf(d.addr), "/bind-address:127.0.0.1", "-auth", security)
+	awaitServer(t, d.addr)
+	return d
+}
+
+// furnish puts background and terminal on an X display.
+func (d *desktop) furnish(t *testing.T, display string) {
 	t.Helper()
 	xsetroot := peertest.Path(t, "xsetroot", "x11-xserver-utils")
 	xterm := peertest.Path(t, "xterm", "xterm")
-	shadow := peertest.Path(t, "freerdp-shadow-cli", "freerdp2-shadow-x11")
-	for program, pkg := range map[string]string{"xfreerdp": "freerdp2-x11", "xdotool": "xdotool", "xwd": "x11-apps", "convert": "imagemagick"} {
-		peertest.Path(t, program, pkg)
-	}
-	display := startX(t, "800x600x24")
-	d := &desktop{addr: freeAddr(t), typed: filepath.Join(t.TempDir(), "typed")}
-	run(t, display, xsetroot, "-solid", fmt.Sprintf("#%02x%02x%02x", background.R, background.G, background.B))
-	startOn(t, display, xterm, "-geometry", "60x10+50+50", "-fg", "black", "-bg", fmt.Sprintf("#%02x%02x%02x", terminal.R, terminal.G, terminal.B),
-		"-e", "sh", "-c", `while read line; do echo "$line" >>"$0"; done`, d.typed)
-	_, port, _ := net.SplitHostPort(d.addr)
-	startOn(t, display, shadow, "/port:"+port, "/bind-address:127.0.0.1", "-auth", "/sec:tls")
+	d.typed = filepath.Join(t.TempDir(), "typed")
+	run(t, display, xsetroot, "-solid", hexOf(background))
+	startOn(t, display, xterm, "-geometry", "60x10+50+50", "-fg", "black", "-bg", hexOf(terminal), "-e", "sh", "-c", keepLines, d.typed)
+	d.shows = map[image.Point]color.Color{{500, 400}: background, {300, 150}: terminal}
+}
+
+// keepLines is a shell program that writes what is typed to the file that it is given.
+const keepLines = `while read line; do echo "$line" >>"$0"; done`
+
+func hexOf(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}
+
+func awaitServer(t *testing.T, addr string) {
+	t.Helper()
 	eventually(t, "the RDP server listens", func() bool {
-		c, err := net.Dial("tcp", d.addr)
+		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			c.Close()
 		}
 		return err == nil
 	})
-	return d
+}
+
+// needViewer finds out whether a viewer can be started and used here.
+func needViewer(t *testing.T) {
+	t.Helper()
+	for program, pkg := range map[string]string{"xfreerdp": "freerdp2-x11", "xdotool": "xdotool", "xwd": "x11-apps", "convert": "imagemagick"} {
+		peertest.Path(t, program, pkg)
+	}
 }
 
 // use connects a stock RDP client to addr, types a line and looks at what the
 // client shows. It ends the client.
 func (d *desktop) use(t *testing.T, addr, name string) {
 	t.Helper()
-	c := d.connect(t, addr, name)
-	line := "hello from " + name
-	c.typeKeys(line)
-	c.enter()
+	v := d.connect(t, addr, name)
+	d.greet(t, v)
+	v.leave()
+}
+
+// greet types a line in the viewer's name and waits until the terminal has it.
+func (d *desktop) greet(t *testing.T, v *viewer) {
+	t.Helper()
+	line := "hello from " + v.name
+	v.typeKeys(line)
+	v.enter()
 	d.awaitLine(t, line)
-	screenshot(t, c.display, c.shot)
+	screenshot(t, v.display, v.shot)
 	if dir := os.Getenv("REACHBACK_SCREENSHOTS"); dir != "" {
-		data, err := os.ReadFile(c.shot)
+		data, err := os.ReadFile(v.shot)
 		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, v.name+".png"), data, 0o644))
 	}
-	c.xfreerdp.signal(os.Interrupt)
-	c.xfreerdp.exit(patience)
 }
 
 // A viewer is a stock RDP client on a display of its own.
 type viewer struct {
-	t        *testing.T
-	display  string
-	xfreerdp *process
-	shot     string // path of screenshots
+	t       *testing.T
+	name    string
+	display string
+	client  *process
+	shot    string // path of screenshots
 }
 
 // connect connects a stock RDP client to addr and waits until it shows the
 // desktop, with the keyboard at the terminal.
 func (d *desktop) connect(t *testing.T, addr, name string) *viewer {
 	t.Helper()
-	v := &viewer{t: t, display: startX(t, "1024x768x24"), shot: filepath.Join(t.TempDir(), name+".png")}
-	v.xfreerdp = startOn(t, v.display, "xfreerdp", "/v:"+addr, "/cert:ignore", "/sec:tls", "/u:x", "/p:x")
-	eventually(t, "the client shows the desktop", func() bool {
-		img := screenshot(t, v.display, v.shot)
-		return near(img.At(700, 550), background) && near(img.At(300, 150), terminal)
-	})
-	run(t, v.display, "xdotool", "mousemove", "200", "120", "click", "1", "sleep", "0.5")
+	return d.open(t, name, "xfreerdp", "/v:"+addr, "/cert:ignore", "/sec:tls", "/u:x", "/p:x")
+}
+
+// open starts a stock RDP client and waits until it shows the desktop, with the keyboard
+// at the terminal.
+func (d *desktop) open(t *testing.T, name, program string, args ...string) *viewer {
+	t.Helper()
+	v := startViewer(t, name, program, args...)
+	v.awaitDesktop(d, image.Point{})
 	return v
+}
+
+func startViewer(t *testing.T, name, program string, args ...string) *viewer {
+	t.Helper()
+	v := &viewer{t: t, name: name, display: startX(t, "1024x768x24"), shot: filepath.Join(t.TempDir(), name+".png")}
+	v.client = startOn(t, v.display, program, args...)
+	return v
+}
+
+// awaitDesktop waits until the desktop is on the screen, from that corner on, and gives
+// its terminal the keyboard.
+func (v *viewer) awaitDesktop(d *desktop, at image.Point) {
+	v.t.Helper()
+	eventually(v.t, "the client shows the desktop", func() bool {
+		select {
+		case <-v.client.exited:
+			v.t.Fatalf("the client has ended:\n%s", v.client.log())
+		default:
+		}
+		img := screenshot(v.t, v.display, v.shot)
+		for p, c := range d.shows {
+			if p = p.Add(at); !near(img.At(p.X, p.Y), c) {
+				return false
+			}
+		}
+		return true
+	})
+	run(v.t, v.display, "xdotool", "mousemove", strconv.Itoa(at.X+200), strconv.Itoa(at.Y+120), "click", "1", "sleep", "0.5")
+}
+
+// leave ends the client as a person does who has seen enough.
+func (v *viewer) leave() {
+	v.client.signal(os.Interrupt)
+	v.client.exit(patience)
 }
 
 // typeKeys types as a person does, key after key.
@@ -184,11 +261,17 @@ func (d *desktop) awaitLine(t *testing.T, line string) {
 // startX starts a virtual X server and returns its display.
 func startX(t *testing.T, screen string) string {
 	t.Helper()
-	xvfb := peertest.Path(t, "Xvfb", "xvfb")
+	return startXServer(t, peertest.Path(t, "Xvfb", "xvfb"), "-displayfd", "3", "-screen", "0", screen, "-noreset", "-nolisten", "tcp")
+}
+
+// startXServer starts an X server of any make, which writes the number of its display to
+// descriptor 3.
+func startXServer(t *testing.T, program string, args ...string) string {
+	t.Helper()
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
-	cmd := exec.Command(xvfb, "-displayfd", "3", "-screen", "0", screen, "-noreset", "-nolisten", "tcp")
+	cmd := exec.Command(program, args...)
 	cmd.ExtraFiles = []*os.File{w}
 	startCommand(t, cmd)
 	w.Close()

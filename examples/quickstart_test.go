@@ -28,6 +28,21 @@ func TestQuickstart(t *testing.T) {
 		require.Equal(t, "quickstart", q.event("registered").str("name"))
 		require.Equal(t, q.event("connected").str("session"), q.event("session").str("session"))
 
+		// The file for stock clients opens the desktop, again and again.
+		file := ready.str("file")
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		in := &installation{url: ready.str("url"), ca: ready.str("ca")}
+		for range 2 {
+			token := tokenOf(t, file)
+			raw, refusal := dialBare(t, in, token)
+			require.Nil(t, refusal)
+			require.NoError(t, exchange(raw, "hello"))
+			raw.Close()
+			eventually(t, "the file has another token", func() bool { return tokenOf(t, file) != token })
+		}
+
 		second := start(t, "quickstart", "-dir", dir, "-listen", freeAddr(t), "-target", target, "-rdp", freeAddr(t))
 		require.Equal(t, 1, second.exit(patience))
 		require.Contains(t, second.log(), "another process")
@@ -35,7 +50,7 @@ func TestQuickstart(t *testing.T) {
 
 		q.signal(sig)
 		require.Zero(t, q.exit(patience), q.log())
-		_, err := c.Read(make([]byte, 1))
+		_, err = c.Read(make([]byte, 1))
 		require.Error(t, err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/reachback/reachback/examples/internal/program"
 )
 
-// A Config is what the flags of a server say.
+// A Config is what the flags of a server say, and what quickstart needs beside.
 type Config struct {
 	Dir         string // keys, tokens, the SQLite database
 	Listen      string // address of the TLS port
@@ -19,6 +19,7 @@ type Config struct {
 	InstanceURL string // base URL of this very instance, for hosts; empty: PublicURL
 	Roles       string // of gateway, broker and feed, with commas; empty: all three
 	Seed        string // path of the seed file; empty: none
+	SeedRaw     bool   // the pool of the built-in seed admits stock clients
 
 	Certificate CertificateConfig
 	Database    DatabaseConfig // of a broker
@@ -27,7 +28,10 @@ type Config struct {
 	Broker      BrokerConfig   // of a gateway without a broker beside it
 	Admin       AdminConfig
 
-	Logger *slog.Logger
+	// RawCalled is called at each call of a stock client, and does not block. Nil:
+	// nobody wants to know.
+	RawCalled func()
+	Logger    *slog.Logger
 }
 
 // A CertificateConfig says what the TLS port shows. Without files it is a

@@ -13,6 +13,7 @@ import (
 	"github.com/reachback/reachback/broker"
 	"github.com/reachback/reachback/examples/internal/program"
 	"github.com/reachback/reachback/relay"
+	"github.com/reachback/reachback/relay/rdgateway"
 )
 
 // identityFile is the key and certificate of a gateway apart.
@@ -29,10 +30,29 @@ func (s *Server) openGateway(ctx context.Context, mux *http.ServeMux) error {
 		}
 		s.gateway.Orchestrator = s.link
 	}
+	if s.plan.RawCalled != nil {
+		s.gateway.Orchestrator = telling{s.gateway.Orchestrator, s.plan.RawCalled}
+	}
 	for _, path := range []string{"call", "answer", "health"} {
 		mux.Handle("/reachback/v1/"+path, s.gateway)
 	}
+	s.stock = &rdgateway.Handler{Relay: s.gateway, Logger: logger}
+	mux.Handle(rdgateway.Path, s.stock)
+	mux.Handle(rdgateway.RawPath, s.stock)
 	return nil
+}
+
+// telling is an orchestrator that tells of raw calls, whatever becomes of them.
+type telling struct {
+	relay.Orchestrator
+	rawCalled func()
+}
+
+func (t telling) Orchestrate(ctx context.Context, c *relay.Call) (*relay.Permit, error) {
+	if c.Raw {
+		t.rawCalled()
+	}
+	return t.Orchestrator.Orchestrate(ctx, c)
 }
 
 // openLink makes the link, after enrolling the gateway at its first start.

@@ -72,6 +72,9 @@ func (s *Server) readSeed() (*broker.Seed, error) {
 		return nil, nil
 	}
 	seed, err := broker.ParseSeed(data)
+	if err == nil && s.plan.Seed == "" {
+		seed.Pools[0].Raw = s.plan.SeedRaw
+	}
 	if err == nil {
 		err = checkProperties(seed)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/reachback/reachback/examples/internal/devidp"
 	"github.com/reachback/reachback/examples/internal/program"
 	"github.com/reachback/reachback/relay"
+	"github.com/reachback/reachback/relay/rdgateway"
 )
 
 const (
@@ -43,11 +44,12 @@ type Server struct {
 	cert     *certificate
 	signing  *signing // of the .rdp files; nil without -sign-cert
 
-	gateway *relay.Relay   // nil without the role
-	link    *broker.Link   // to the gateway's broker, where that is elsewhere; otherwise nil
-	broker  *broker.Broker // nil without the role
-	store   *store         // the broker's
-	admin   *admin.Server  // nil without an address
+	gateway *relay.Relay       // nil without the role
+	stock   *rdgateway.Handler // the gateway's, for stock clients
+	link    *broker.Link       // to the gateway's broker, where that is elsewhere; otherwise nil
+	broker  *broker.Broker     // nil without the role
+	store   *store             // the broker's
+	admin   *admin.Server      // nil without an address
 
 	// One of these two verifies users' tokens, in a feed.
 	issuer   *devidp.Issuer
@@ -204,6 +206,7 @@ func (s *Server) drain(ctx context.Context) {
 	defer cancel()
 	if s.gateway != nil {
 		s.gateway.Shutdown(ctx)
+		s.stock.Close() // those that had not called yet
 	}
 	if s.broker != nil {
 		s.broker.Shutdown(ctx)
