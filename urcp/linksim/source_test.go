@@ -182,6 +182,22 @@ func TestOnOffOverBadLinks(t *testing.T) {
 	}
 }
 
+// A packet that comes when its transfer is over is no business of the next one's
+// controller.
+func TestLaterTransfersAreApart(t *testing.T) {
+	for _, kind := range []FeedbackKind{Ideal, RDPUDP2} {
+		strays := 0
+		f := sourceRun(t, 60*time.Second,
+			Link{Rate: 10e6, Delay: 10 * ms, Elements: []Element{Reorder{P: .05, By: 500 * ms}}},
+			Flow{
+				Source: OnOff{Off: 10 * ms}, Feedback: Feedback{Kind: kind},
+				New: func(time.Duration) Controller { return &counting{strays: &strays} },
+			})
+		require.Greater(t, len(f.Messages), 10)
+		require.Zero(t, strays)
+	}
+}
+
 func TestPoisson(t *testing.T) {
 	f := sourceRun(t, 1000*time.Second, Link{Rate: 100e6}, Flow{New: unlimited, Source: Poisson{Rate: 1e6}})
 	require.InEpsilon(t, 1e6, f.Rate(0, 1000*time.Second), .02)
