@@ -18,8 +18,14 @@ const (
 	competeLow   = 0.015
 	competeHigh  = 0.060
 	leavePart    = 0.5 // of the floor, to leave
-	widestTime   = 3 * time.Second
-	evenPart     = 0.5
+	// The floor is the lowest standing queue of six round trips, and has to be too high
+	// for ten, within these bounds.
+	floorLeast = 300 * time.Millisecond
+	floorMost  = 1500 * time.Millisecond
+	waitLeast  = time.Second
+	waitMost   = 3 * time.Second
+	widestTime = 3 * time.Second
+	evenPart   = 0.5
 
 	// evenShare is the share of the link from which on a flow yields more than
 	// Cubic would, and under which it yields less: there is one competitor at least.
@@ -73,16 +79,25 @@ type compete struct {
 	window  float64
 }
 
+// link is the highest rate that the bottleneck has shown lately, in bytes per second.
+func (c *Controller) link() float64 {
+	v := c.delivery.link()
+	if c.last < capacityWindow || c.mode == Competing {
+		v = max(v, min(c.train.rate(), trainMost*v))
+	}
+	return v
+}
+
 // threshold is the standing queue that flows of our kind would not leave.
 func (c *Controller) threshold() float64 {
-	link := max(c.delivery.link(), minRate)
+	link := max(c.link(), minRate)
 	return min(max(competeFlows*levelPackets*c.mss/link, competeLow), competeHigh)
 }
 
 // watch looks for competition, and says whether the window is its.
 func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 	k, d := &c.compete, &c.delay
-	d.floor.push(t, max(seconds(6*d.srtt), 300*time.Millisecond), d.queue)
+	d.floor.push(t, min(max(seconds(6*d.srtt), floorLeast), floorMost), d.queue)
 	floor, _ := d.floor.min()
 	limit := c.threshold()
 	k.widest.push(t, max(seconds(20*d.srtt), widestTime), -c.window)
@@ -102,7 +117,7 @@ func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 		c.hold(t, b)
 		return c.mode == Competing
 	}
-	wait := max(seconds(10*d.srtt), time.Second)
+	wait := min(max(seconds(10*d.srtt), waitLeast), waitMost)
 	if k.left > 0 && t-k.left < 10*time.Second {
 		wait /= 3
 	}
@@ -129,7 +144,7 @@ func (c *Controller) beginCompeting(t time.Duration) {
 	c.mode = Competing
 	c.stats.Competitions++
 	c.drain.active, c.elastic.state, c.elastic.ceiling = false, noTest, 0
-	k.link = max(k.link, c.delivery.link())
+	k.link = max(k.link, c.link())
 	c.window = max(c.window, min(k.before, evenPart*k.link*(c.delay.minRTT+c.delay.queue)))
 	k.wmax, k.origin, k.epoch = c.window, c.window, t
 	k.cut, k.tested = t, t

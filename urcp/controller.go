@@ -66,6 +66,7 @@ type Controller struct {
 	peak   float64 // most in flight in this round and the one before
 	prior  float64
 
+	train   train
 	start   startup
 	cycle   cycle
 	drain   drain
@@ -117,7 +118,7 @@ func (c *Controller) OnSent(now time.Duration, p Packet) {
 	if c.sent.count == 0 {
 		c.resume(t)
 	}
-	if !c.sent.push(sentPacket{seq: p.Seq, at: t, bytes: int32(n), app: p.AppLimited}) {
+	if !c.sent.push(sentPacket{seq: p.Seq, at: t, bytes: int32(n), app: p.AppLimited, train: c.train.send(t)}) {
 		c.stats.Ignored++
 		return
 	}
@@ -210,6 +211,9 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 			b.first, b.last = min(b.first, p.at), max(b.last, p.at)
 			b.timed = true
 			b.timedN++
+			if p.train {
+				c.train.arrived(a.Received, p.bytes)
+			}
 		}
 	}
 	for _, seq := range f.Lost {

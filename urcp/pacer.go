@@ -116,6 +116,9 @@ func (c *Controller) NextSend(now time.Duration, bytes int) time.Duration {
 	if c.sent.count >= maxSent-1 {
 		return Never
 	}
+	if c.train.sent < trainLen && c.pace.limit.rate == 0 {
+		return now
+	}
 	if c.pace.next > t {
 		c.pace.waited = true
 	}
