@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -18,10 +17,6 @@ const (
 	// full report corrects what it said.
 	bookkeepers = 16
 	bookQueue   = 2048
-	// A note that the directory cannot take is tried again after bookRetry, the
-	// next time after twice as long, bookRetryMost at most.
-	bookRetry     = 500 * time.Millisecond
-	bookRetryMost = 10 * time.Second
 	// bookFlush bounds what is still tried when the broker ends.
 	bookFlush = 2 * time.Second
 )
@@ -117,7 +112,7 @@ func (b *books) keep(s *share) {
 }
 
 func (b *books) write(n note) {
-	for wait := bookRetry; ; wait = min(2*wait, bookRetryMost) {
+	for r := (retry{}); ; r.wait(b.ctx) { // at the end it does not wait, and tries once more
 		err := n.do(b.flush)
 		if err == nil {
 			return
@@ -126,10 +121,6 @@ func (b *books) write(n note) {
 		b.log.Error("not written down", "what", n.what, "of", n.of, "again", again, "err", err)
 		if !again {
 			return
-		}
-		select {
-		case <-time.After(wait + rand.N(wait/4)):
-		case <-b.ctx.Done():
 		}
 	}
 }

@@ -2,9 +2,7 @@ package broker
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
-	"time"
 
 	"github.com/reachback/reachback"
 )
@@ -51,12 +49,7 @@ func (c *control) owe(add func(o *owed)) error {
 // payLater tries again until everything is paid or the channel has ended, after which
 // the host's next report says it all again. serve waits for it.
 func (c *control) payLater() {
-	for wait := bookRetry; ; wait = min(2*wait, bookRetryMost) {
-		select {
-		case <-time.After(wait + rand.N(wait/4)):
-		case <-c.ctx.Done():
-			return
-		}
+	for r := (retry{}); r.wait(c.ctx); {
 		for c.pay(c.ctx) == nil {
 			c.owed.mu.Lock()
 			done := c.owed.empty()

@@ -238,7 +238,7 @@ func TestHostsAreNotThrownOutByAnOutage(t *testing.T) {
 			require.Len(t, two.welcomes, 1)
 
 			d.goes(false, false)
-			time.Sleep(2*bookRetryMost + directoryWithin)
+			time.Sleep(2*retryMost + directoryWithin)
 			synctest.Wait()
 			require.Equal(t, SessionEnded, w.state(p.Session))
 			require.Equal(t, SessionActive, w.state(q.Session))
@@ -262,7 +262,7 @@ func TestAChannelThatEndsDuringAnOutageIsDetachedAfterIt(t *testing.T) {
 		require.True(t, w.dir.hosts[h.id].up, "the row says what it said")
 		time.Sleep(time.Minute)
 		d.goes(false, false)
-		time.Sleep(2 * bookRetryMost)
+		time.Sleep(2 * retryMost)
 		synctest.Wait()
 		require.False(t, w.dir.hosts[h.id].up)
 		require.Zero(t, w.broker.Stats().Notes)
