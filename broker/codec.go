@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"io"
+	"reflect"
 
 	strict "github.com/go-jose/go-jose/v4/json"
 
@@ -37,7 +38,7 @@ func readMessage(r io.Reader) ([]byte, error) {
 
 // appendMessage appends m with its length, which it checks.
 func appendMessage(b []byte, m message) ([]byte, error) {
-	m.head().Type = m.kind()
+	m.head().Type = kinds[reflect.TypeOf(m)]
 	body, err := json.Marshal(m)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"reflect"
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/relay"
@@ -14,7 +15,6 @@ const Version = 1
 // in SPEC.md, section 5.
 type message interface {
 	head() *header
-	kind() string
 }
 
 // A header is what every message begins with. A message with ID wants an answer,
@@ -223,74 +223,51 @@ type reportMessage struct {
 	Events []relay.Event `json:"events"`
 }
 
-func (*healthMessage) kind() string      { return "health" }
-func (*userSessionMessage) kind() string { return "user_session" }
-func (*trustMessage) kind() string       { return "trust" }
-func (*killsMessage) kind() string       { return "kills" }
-func (*orchestrateMessage) kind() string { return "orchestrate" }
-func (*permitMessage) kind() string      { return "permit" }
-func (*reportMessage) kind() string      { return "report" }
+// newMessages has a function for each type of message, which makes an empty one.
+var newMessages = map[string]func() message{
+	"hello":        empty[helloMessage],
+	"welcome":      empty[welcomeMessage],
+	"ping":         empty[pingMessage],
+	"pong":         empty[pongMessage],
+	"summon":       empty[summonMessage],
+	"accept":       empty[acceptMessage],
+	"refuse":       empty[refuseMessage],
+	"sessions":     empty[sessionsMessage],
+	"drain":        empty[drainMessage],
+	"disconnect":   empty[disconnectMessage],
+	"renew":        empty[renewMessage],
+	"restarting":   empty[restartingMessage],
+	"close":        empty[closeMessage],
+	"message":      empty[appMessage],
+	"health":       empty[healthMessage],
+	"user_session": empty[userSessionMessage],
+	"trust":        empty[trustMessage],
+	"kills":        empty[killsMessage],
+	"orchestrate":  empty[orchestrateMessage],
+	"permit":       empty[permitMessage],
+	"report":       empty[reportMessage],
+}
 
-func (*helloMessage) kind() string      { return "hello" }
-func (*welcomeMessage) kind() string    { return "welcome" }
-func (*pingMessage) kind() string       { return "ping" }
-func (*pongMessage) kind() string       { return "pong" }
-func (*summonMessage) kind() string     { return "summon" }
-func (*acceptMessage) kind() string     { return "accept" }
-func (*refuseMessage) kind() string     { return "refuse" }
-func (*sessionsMessage) kind() string   { return "sessions" }
-func (*drainMessage) kind() string      { return "drain" }
-func (*disconnectMessage) kind() string { return "disconnect" }
-func (*renewMessage) kind() string      { return "renew" }
-func (*restartingMessage) kind() string { return "restarting" }
-func (*closeMessage) kind() string      { return "close" }
-func (*appMessage) kind() string        { return "message" }
+func empty[T any, P interface {
+	*T
+	message
+}]() message {
+	return P(new(T))
+}
+
+// kinds are the types of messages by their Go types.
+var kinds = func() map[reflect.Type]string {
+	m := make(map[reflect.Type]string)
+	for kind, empty := range newMessages {
+		m[reflect.TypeOf(empty())] = kind
+	}
+	return m
+}()
 
 // newMessage returns an empty message of the type, nil of an unknown one.
 func newMessage(kind string) message {
-	switch kind {
-	case "hello":
-		return &helloMessage{}
-	case "welcome":
-		return &welcomeMessage{}
-	case "ping":
-		return &pingMessage{}
-	case "pong":
-		return &pongMessage{}
-	case "summon":
-		return &summonMessage{}
-	case "accept":
-		return &acceptMessage{}
-	case "refuse":
-		return &refuseMessage{}
-	case "sessions":
-		return &sessionsMessage{}
-	case "drain":
-		return &drainMessage{}
-	case "disconnect":
-		return &disconnectMessage{}
-	case "renew":
-		return &renewMessage{}
-	case "restarting":
-		return &restartingMessage{}
-	case "close":
-		return &closeMessage{}
-	case "message":
-		return &appMessage{}
-	case "health":
-		return &healthMessage{}
-	case "user_session":
-		return &userSessionMessage{}
-	case "trust":
-		return &trustMessage{}
-	case "kills":
-		return &killsMessage{}
-	case "orchestrate":
-		return &orchestrateMessage{}
-	case "permit":
-		return &permitMessage{}
-	case "report":
-		return &reportMessage{}
+	if empty := newMessages[kind]; empty != nil {
+		return empty()
 	}
 	return nil
 }
