@@ -26,7 +26,8 @@ const (
 type framedLeg struct {
 	*framing.Conn
 	timeout time.Duration
-	from    source // set by begin, as to
+	records *recordLeg // of what goes to the client, where they are the relay's
+	from    source     // set by begin, as to
 	to      sink
 
 	// why is what the relay cuts it for. The host's leg is cut at the same time, and
@@ -56,12 +57,27 @@ func (l *framedLeg) greet() error {
 	return err
 }
 
+// takeOver makes the records of the leg the relay's, once it was greeted.
+func (l *framedLeg) takeOver() (err error) {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	if l.ended {
+		return net.ErrClosed
+	}
+	l.records, err = takeOver(l.Conn.Conn, l.timeout)
+	return err
+}
+
 // begin makes ready for reading and writing as a leg. It may be cut already.
 func (l *framedLeg) begin() {
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()
-	leg := newLeg(l.Conn.Conn, l.timeout)
-	l.from, l.to = leg, leg
+	if l.records != nil {
+		l.to = l.records
+	} else {
+		leg := newLeg(l.Conn.Conn, l.timeout)
+		l.from, l.to = leg, leg
+	}
 	if l.In != nil {
 		l.from = &stream{Reader: l.In}
 	}
@@ -81,19 +97,25 @@ func (l *framedLeg) read(p []byte) (int, error) {
 	}
 	for {
 		n, rerr := l.from.read(p)
-		n, answer, err := l.Framing.Strip(p[:n])
-		if len(answer) > 0 {
-			if werr := l.send(answer); werr != nil && werr != errNoHalfClose && err == nil {
-				err = werr
-			}
-		}
-		if err == io.EOF {
-			l.leave()
-		}
+		n, err := l.strip(p[:n])
 		if err = cmp.Or(err, rerr); n > 0 || err != nil {
 			return n, err
 		}
 	}
+}
+
+// strip takes the framing off p, and answers what is to be answered.
+func (l *framedLeg) strip(p []byte) (n int, err error) {
+	n, answer, err := l.Framing.Strip(p)
+	if len(answer) > 0 {
+		if werr := l.send(answer); werr != nil && werr != errNoHalfClose && err == nil {
+			err = werr
+		}
+	}
+	if err == io.EOF {
+		l.leave()
+	}
+	return n, err
 }
 
 // leave notes that the client has ended the session, and takes nothing more.
@@ -102,6 +124,24 @@ func (l *framedLeg) leave() {
 	defer func() { <-l.writing }()
 	if !l.ended {
 		l.ended = true
+		l.closeWrite()
+	}
+}
+
+// put sends p at once, and closeWrite ends the leg in this direction. The caller has
+// the right to write.
+func (l *framedLeg) put(p []byte) {
+	if l.records != nil {
+		l.records.Write(p)
+	} else {
+		l.Conn.Write(p)
+	}
+}
+
+func (l *framedLeg) closeWrite() {
+	if l.records != nil {
+		l.records.finish()
+	} else {
 		l.CloseWrite()
 	}
 }
@@ -149,11 +189,11 @@ func (l *framedLeg) farewell(e *reachback.Error) {
 	stuck := time.AfterFunc(goodbye, func() { l.Abort() })
 	defer stuck.Stop()
 	if l.greeted {
-		l.Conn.Write(l.Framing.End(e.Code))
+		l.put(l.Framing.End(e.Code))
 	} else {
-		l.Conn.Write(l.Framing.Refusal(e))
+		l.put(l.Framing.Refusal(e))
 	}
-	l.CloseWrite()
+	l.closeWrite()
 }
 
 // cut ends the leg. A client that is still there is told why, and has a moment to
@@ -191,25 +231,46 @@ func (l *framedLeg) Close() error {
 	if l.In != nil {
 		l.In.Close()
 	}
+	if l.records != nil {
+		l.writing <- struct{}{}
+		defer func() { <-l.writing }()
+		l.ended = true
+		return l.records.Close()
+	}
 	return l.Conn.Close()
 }
 
 // spliceFramed is splice for a client's leg with a framing.
-func spliceFramed(client *framedLeg, host net.Conn, o spliceOptions) spliceResult {
+func spliceFramed(client *framedLeg, host io.Closer, o spliceOptions) spliceResult {
 	client.begin()
-	h := newLeg(host, o.WriteTimeout)
+	up, down := client.directions(host, o)
 
 	var beat sync.WaitGroup
 	done := make(chan struct{})
 	if p, every := client.Framing.KeepAlive(); p != nil {
 		beat.Go(func() { client.keepAlive(p, every, done) })
 	}
-	r := spliceLegs(client, host,
-		&direction{src: client, dst: h, counter: o.ToHost},
-		&direction{src: h, dst: client, counter: o.ToClient, most: client.Framing.MaxPiece()})
+	r := spliceLegs(client, host, up, down)
 	close(done)
 	beat.Wait()
 	return r
+}
+
+func (l *framedLeg) directions(host io.Closer, o spliceOptions) (up, down *direction) {
+	h, ok := host.(*recordLeg)
+	if !ok {
+		leg := newLeg(host.(net.Conn), o.WriteTimeout)
+		return &direction{src: l, dst: leg, counter: o.ToHost},
+			&direction{src: leg, dst: l, counter: o.ToClient, most: l.Framing.MaxPiece()}
+	}
+	down = &direction{
+		records: [2]*recordLeg{h, l.records}, counter: o.ToClient,
+		wrap: &wrapper{leg: l, room: l.Framing.Room(), most: l.Framing.MaxPiece()},
+	}
+	if l.In != nil {
+		return &direction{src: l, dst: h, counter: o.ToHost}, down
+	}
+	return &direction{records: [2]*recordLeg{l.records, h}, counter: o.ToHost, strip: l.strip, first: l.Early}, down
 }
 
 // keepAlive sends p again and again until done or the leg fails. Where the client's

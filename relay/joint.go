@@ -114,15 +114,41 @@ func (j *joint) greet(client net.Conn, host *carrier.Conn, header http.Header) e
 			return reachback.Refuse(reachback.CodeClientLost)
 		}
 	}
+	if f, ok := j.client.(*framedLeg); ok {
+		return j.greetFramed(f, host, h)
+	}
 	if err := host.Switch(h); err != nil {
 		return reachback.Refuse(reachback.CodeHostLost)
 	}
-	if f, ok := j.client.(*framedLeg); ok {
-		if err := f.greet(); err != nil {
+	return nil
+}
+
+// greetFramed is greet for a client's leg with a framing. The host is first, so that
+// its loss can still be told as a refusal.
+func (j *joint) greetFramed(client *framedLeg, host *carrier.Conn, header http.Header) error {
+	if !canTakeOverLater(client.Conn.Conn) || !canTakeOver(host) {
+		if err := host.Switch(header); err != nil {
+			return reachback.Refuse(reachback.CodeHostLost)
+		}
+		if err := client.greet(); err != nil {
 			return reachback.Refuse(reachback.CodeClientLost)
 		}
+		return nil
 	}
-	return nil
+	h, err := takeOver(host, j.relay.Limits.writeTimeout())
+	if err != nil {
+		return err
+	}
+	j.relay.mu.Lock()
+	j.host = h
+	j.relay.mu.Unlock()
+	if _, err := h.Write(carrier.SwitchHead(header)); err != nil {
+		return reachback.Refuse(reachback.CodeHostLost)
+	}
+	if err := client.greet(); err != nil {
+		return reachback.Refuse(reachback.CodeClientLost)
+	}
+	return client.takeOver()
 }
 
 // takeOver is greet for legs whose records become the relay's.
@@ -154,7 +180,7 @@ func (j *joint) splice() spliceResult {
 		return spliceRecords(c, j.host.(*recordLeg), o)
 	}
 	if c, ok := j.client.(*framedLeg); ok {
-		return spliceFramed(c, j.host.(net.Conn), o)
+		return spliceFramed(c, j.host, o)
 	}
 	return splice(j.client.(net.Conn), j.host.(net.Conn), o)
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"sync"
 
@@ -18,15 +19,23 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 // Each record is opened and sealed again where it lies. While nothing comes no
 // batch is held, and of a record that has come in part only that part.
 func (d *direction) copyRecords(src, dst *recordLeg) error {
-	if len(src.early) > 0 {
-		n, err := dst.Write(src.early)
-		src.early = nil
-		d.count(n)
-		if err != nil {
+	if len(d.first) > 0 {
+		if err := d.writeEarly(dst, d.first); err != nil {
 			return err
 		}
+		d.first = nil
 	}
 	err := src.earlyEnd
+	if early := src.early; len(early) > 0 {
+		src.early = nil
+		if d.strip != nil {
+			n, serr := d.strip(early)
+			early, err = early[:n], cmp.Or(serr, err)
+		}
+		if werr := d.writeEarly(dst, early); werr != nil {
+			return werr
+		}
+	}
 	d.srcFailed = err != nil && err != io.EOF
 	for part := []byte(nil); err == nil; {
 		b, have := src.wire.await(part)
@@ -38,24 +47,43 @@ func (d *direction) copyRecords(src, dst *recordLeg) error {
 	}
 	if err == io.EOF {
 		d.ended.Store(true)
+		if d.wrap != nil {
+			return d.wrap.leg.finish()
+		}
 		return dst.finish()
 	}
+	return err
+}
+
+func (d *direction) writeEarly(dst *recordLeg, early []byte) error {
+	if d.wrap != nil {
+		d.wrap.add(early)
+		return d.wrap.flush(d)
+	}
+	n, err := dst.Write(early)
+	d.count(n)
 	return err
 }
 
 // passBatch passes on the have bytes in b and what src has beyond. It returns how
 // many of a record that is not complete yet stand at the front of b.
 func (d *direction) passBatch(src, dst *recordLeg, b *batch, have int) (_ int, err error) {
+	pass := d.pass
+	if d.wrap != nil {
+		pass = d.passWrapped
+		defer d.wrap.release()
+	}
 	for {
 		var perr error
-		if have, perr = d.pass(src, dst, b, have); perr != nil {
+		if have, perr = pass(src, dst, b, have); perr != nil {
 			return 0, perr
 		}
 		switch err {
 		case nil:
 		case errDry:
-			return have, nil
+			return have, d.flush()
 		default:
+			d.flush()
 			d.srcFailed = true
 			return 0, err
 		}
@@ -91,6 +119,9 @@ func (d *direction) pass(src, dst *recordLeg, b *batch, have int) (left int, err
 			}
 		}
 		n, failed = src.open(b[in : in+size])
+		if n > 0 && d.strip != nil {
+			n, failed = d.strip(b[in+tlsrecord.HeaderLen : in+tlsrecord.HeaderLen+n])
+		}
 		if n > 0 {
 			if out != in { // something before it was not passed on, or padded
 				copy(b[out+tlsrecord.HeaderLen:], b[in+tlsrecord.HeaderLen:in+tlsrecord.HeaderLen+n])

@@ -51,6 +51,20 @@ type handover struct {
 	sent int64 // bytes that the handshake sent
 	past tlsrecord.Past
 	done bool
+
+	out    framer // follows what is sent after the handshake
+	sealed uint64 // whole records of that
+}
+
+// wrote takes note of bytes that crypto/tls has sent.
+func (h *handover) wrote(p []byte) {
+	for h.done && len(p) > 0 {
+		n := min(len(p), h.out.left())
+		h.out.passed(p[:n])
+		if p = p[n:]; h.out.between() {
+			h.sealed++
+		}
+	}
 }
 
 // received takes note of bytes that crypto/tls gets, f being in front of them. The
@@ -95,7 +109,17 @@ func offerHandover(hello *tls.ClientHelloInfo, c *tls.Config) *tls.Config {
 // are allowed, crypto/tls alone has one.
 func canTakeOver(c *carrier.Conn) bool {
 	w, ok := c.NetConn().(*wire)
-	return ok && !fips140.Enforced() && w.handover != nil && w.handover.done && w.handover.sent == w.sent && w.frame.between() &&
+	return ok && canTakeOverLater(c) && w.handover.sent == w.sent
+}
+
+// canTakeOverLater is canTakeOver for a connection on which crypto/tls has sent
+// already. All records after the handshake count as sealed with the first keys of
+// the application. If some were not, because the peer has had crypto/tls change keys,
+// then the numbers that are left out are more than enough, and the peer fails to open
+// what comes: no number is used twice.
+func canTakeOverLater(c *carrier.Conn) bool {
+	w, ok := c.NetConn().(*wire)
+	return ok && !fips140.Enforced() && w.handover != nil && w.handover.done && w.handover.out.between() && w.frame.between() &&
 		c.ConnectionState().Version == tls.VersionTLS13
 }
 
@@ -108,8 +132,22 @@ func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
 	var err error
 	past := w.handover.past // apart from what else the handover refers to
 	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, &past)
+	if err == nil {
+		l.sealer.Skip(w.handover.sealed)
+	}
 	w.begin(timeout)
 	return l, err
+}
+
+// write is Write for a sink.
+func (l *recordLeg) write(p []byte) error {
+	if l.keysDue() {
+		if err := l.updateSealer(); err != nil {
+			return err
+		}
+	}
+	_, err := l.Write(p)
+	return err
 }
 
 // Write seals p, of any length, and sends it.

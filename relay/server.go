@@ -46,8 +46,11 @@ func ConfigureServer(s *http.Server) error {
 	t.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		offered := slices.Contains(hello.SupportedProtos, carrier.ALPN)
 		if forOthers == nil {
-			if offered {
+			switch {
+			case offered:
 				return offerHandover(hello, ours), nil
+			case len(hello.SupportedProtos) == 0: // as stock RDP clients are, and no browser
+				return offerHandover(hello, t), nil
 			}
 			return nil, nil // t itself
 		}

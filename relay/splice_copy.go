@@ -12,6 +12,9 @@ type direction struct {
 	src     source
 	dst     sink
 	records [2]*recordLeg // instead of src and dst where the records are the relay's
+	first   []byte        // to be passed on before anything else
+	strip   stripper      // takes a framing off what records carry; nil for none
+	wrap    *wrapper      // puts one around it; nil for none
 	counter *atomic.Int64 // may be nil
 	most    int           // the most that dst takes at once; 0 is a chunk
 

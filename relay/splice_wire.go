@@ -247,6 +247,9 @@ func (w *wire) Write(p []byte) (int, error) {
 	if !w.begun {
 		n, err := w.Conn.Write(p)
 		w.sent += int64(n)
+		if w.handover != nil {
+			w.handover.wrote(p[:n])
+		}
 		return n, err
 	}
 	// Deadlines are set only when one has passed, so the first may be long past.

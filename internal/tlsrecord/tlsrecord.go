@@ -243,6 +243,9 @@ func (s *Sealer) Seal(buf []byte, n int, t Type) []byte {
 // MaxSealed is how many records the same keys should seal at most (section 5.5).
 const MaxSealed = 1 << 24
 
+// Skip leaves out the numbers of the next n records: another has sealed these.
+func (s *Sealer) Skip(n uint64) { s.keys.seq += n }
+
 // Sealed returns how many records the present keys have sealed.
 func (s *Sealer) Sealed() uint64 { return s.keys.seq }
 
