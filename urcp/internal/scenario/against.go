@@ -11,22 +11,24 @@ import (
 func against() []Scenario {
 	var all []Scenario
 	for _, buffer := range []time.Duration{50 * ms, 100 * ms, 300 * ms, 1000 * ms} {
-		// Cubic's cycle behind a buffer of a second takes tens of seconds.
-		leave := 60 * s
+		// Behind a buffer of a second a cycle of Cubic takes ten seconds and more, and
+		// two Cubics need a minute until they are near their shares.
+		from, leave := 10*s, 60*s
 		if buffer == 1000*ms {
-			leave = 120 * s
+			from, leave = 60*s, 180*s
 		}
 		all = append(all, Scenario{
 			Name:   fmt.Sprintf("against/Cubic, buffer of %v", buffer),
 			Shows:  "An equal share against one Cubic, and a short queue again when it has left.",
 			Seeded: true,
 			Peak:   10 * mbit,
+			Fair:   1. / 2,
 			Make: func(seed uint64, new New) *linksim.Scenario {
 				return beside(seed, new, pipe(10*mbit, 40*ms, buffer), leave, cubic)
 			},
 			Bounds: []Bound{
-				Share(10*s, leave).AtLeast(0.35),
-				Share(10*s, leave).AtMost(0.65),
+				Share(from, leave).AtLeast(0.35),
+				Share(from, leave).AtMost(0.65),
 				Queue("p95", leave+5*s, 0).AtMost(15),
 				Utilisation(0, leave).AtLeast(0.97),
 			},
@@ -37,6 +39,7 @@ func against() []Scenario {
 		Shows:  "A fair share is a third, and the queue is often empty, which looks like a link of one's own.",
 		Seeded: true,
 		Peak:   50 * mbit,
+		Fair:   1. / 3,
 		Make: func(seed uint64, new New) *linksim.Scenario {
 			return beside(seed, new, pipe(50*mbit, 40*ms, 50*ms), 60*s, cubic, cubic)
 		},
@@ -50,6 +53,7 @@ func against() []Scenario {
 		Shows:  "A share against a flow that takes what it finds.",
 		Seeded: true,
 		Peak:   10 * mbit,
+		Fair:   1. / 2,
 		Make: func(seed uint64, new New) *linksim.Scenario {
 			return beside(seed, new, pipe(10*mbit, 40*ms, 100*ms), 60*s, bbr)
 		},
@@ -59,6 +63,7 @@ func against() []Scenario {
 		Shows:  "Two flows under test beside one BBR: a fair share is two thirds.",
 		Seeded: true,
 		Peak:   20 * mbit,
+		Fair:   2. / 3,
 		Make: func(seed uint64, new New) *linksim.Scenario {
 			sc := beside(seed, new, pipe(20*mbit, 40*ms, 100*ms), 60*s, bbr)
 			second := tested("flow 2", new, 0)

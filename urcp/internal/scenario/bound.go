@@ -39,6 +39,8 @@ type Measure struct {
 	Name string
 	Unit Unit
 	Of   func(*Run) float64
+	// Rivals says that the references must have run too.
+	Rivals bool
 }
 
 // A Bound is a limit on a figure.
@@ -46,9 +48,9 @@ type Bound struct {
 	Measure
 	Limit float64
 	Most  bool // the figure is at most the limit; at least it otherwise
-	// Goal is what the limit is to become where it is not there yet; zero where it
+	// Goal is what the limit is to become where it is not there yet; nil where it
 	// is.
-	Goal float64
+	Goal *float64
 	// Quick says that also the first seconds of the scenario must keep the bound.
 	Quick bool
 }
@@ -61,7 +63,7 @@ func (m Measure) AtMost(limit float64) Bound { return Bound{Measure: m, Limit: l
 
 // Towards returns the bound with what it is to become.
 func (b Bound) Towards(goal float64) Bound {
-	b.Goal = goal
+	b.Goal = &goal
 	return b
 }
 
@@ -94,8 +96,8 @@ func (b Bound) String() string {
 		relation = "at most"
 	}
 	s := fmt.Sprintf("%s %s %s", b.Name, relation, b.Unit.Format(b.Limit))
-	if b.Goal != 0 {
-		s += fmt.Sprintf(" (goal %s)", b.Unit.Format(b.Goal))
+	if b.Goal != nil {
+		s += fmt.Sprintf(" (goal %s)", b.Unit.Format(*b.Goal))
 	}
 	return s
 }

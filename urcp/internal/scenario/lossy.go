@@ -49,8 +49,8 @@ func lossy() []Scenario {
 	}, Scenario{
 		Name:  "loss/policer",
 		Shows: "5 Mbit/s with a bucket of 30 kB on a link of 100: no delay ever tells of it.",
-		Peak:  100 * mbit,
-		Make:  single(60*s, policed),
+		Peak:  5 * mbit, Policed: 5 * mbit,
+		Make: single(60*s, policed),
 		Bounds: []Bound{
 			Goodput(5*mbit, 10*s, 0).AtLeast(0.9),
 			Loss(10*s, 0).AtMost(0.03),
@@ -58,7 +58,7 @@ func lossy() []Scenario {
 	}, Scenario{
 		Name:  "loss/policer, 20 Mbit/s and 100 kB",
 		Shows: "A policer with more room, on a longer way.",
-		Peak:  100 * mbit,
+		Peak:  20 * mbit, Policed: 20 * mbit,
 		Make: single(60*s, linksim.Link{
 			Name: "bottleneck", Rate: 100 * mbit, Delay: 40 * ms,
 			Queue:   linksim.Queue{Bytes: linksim.Buffer(100*mbit, 100*ms)},

@@ -14,21 +14,21 @@ import (
 
 // Utilisation is the share of the bottleneck's capacity that was used.
 func Utilisation(from, to time.Duration) Measure {
-	return Measure{"utilisation" + span(from, to), Percent, func(r *Run) float64 {
+	return Measure{Name: "utilisation" + span(from, to), Unit: Percent, Of: func(r *Run) float64 {
 		return r.Links[0].Utilisation(from, r.end(to))
 	}}
 }
 
 // Queue is a quantile of the time that packets waited in the bottleneck's queue.
 func Queue(which string, from, to time.Duration) Measure {
-	return Measure{"queue " + which + span(from, to), Milliseconds, func(r *Run) float64 {
+	return Measure{Name: "queue " + which + span(from, to), Unit: Milliseconds, Of: func(r *Run) float64 {
 		return pick(which, r.Links[0].Queue(from, r.end(to)))
 	}}
 }
 
 // SelfInflicted is as Queue, without what a packet alone would have waited too.
 func SelfInflicted(which string, from, to time.Duration) Measure {
-	return Measure{"self-inflicted delay " + which + span(from, to), Milliseconds, func(r *Run) float64 {
+	return Measure{Name: "self-inflicted delay " + which + span(from, to), Unit: Milliseconds, Of: func(r *Run) float64 {
 		return pick(which, r.Links[0].SelfInflicted(from, r.end(to)))
 	}}
 }
@@ -48,7 +48,7 @@ func pick(which string, d linksim.Delays) float64 {
 
 // Goodput is what the flows under test got together, as a share of rate.
 func Goodput(rate float64, from, to time.Duration) Measure {
-	return Measure{"goodput" + span(from, to), Percent, func(r *Run) float64 {
+	return Measure{Name: "goodput" + span(from, to), Unit: Percent, Of: func(r *Run) float64 {
 		var sum float64
 		for _, x := range r.rates(from, to) {
 			sum += x
@@ -59,7 +59,7 @@ func Goodput(rate float64, from, to time.Duration) Measure {
 
 // Loss is the share of the packets of the flows under test that the network dropped.
 func Loss(from, to time.Duration) Measure {
-	return Measure{"loss" + span(from, to), Percent, func(r *Run) float64 {
+	return Measure{Name: "loss" + span(from, to), Unit: Percent, Of: func(r *Run) float64 {
 		var sent, dropped int64
 		for _, f := range r.tested() {
 			bin := r.bin()
@@ -82,7 +82,7 @@ func (r *Run) bin() time.Duration {
 // StartupLoss and SteadyLoss are the shares lost of what was sent in a flow's first
 // seconds, and after them.
 func StartupLoss() Measure {
-	return Measure{"loss at the start", Percent, func(r *Run) float64 {
+	return Measure{Name: "loss at the start", Unit: Percent, Of: func(r *Run) float64 {
 		var sent, dropped int64
 		for _, f := range r.tested() {
 			sent += f.StartupSent
@@ -94,7 +94,7 @@ func StartupLoss() Measure {
 
 // SteadyLoss is described at StartupLoss.
 func SteadyLoss() Measure {
-	return Measure{"loss after the start", Percent, func(r *Run) float64 {
+	return Measure{Name: "loss after the start", Unit: Percent, Of: func(r *Run) float64 {
 		var sent, dropped int64
 		for _, f := range r.tested() {
 			sent += f.Sent - f.StartupSent
@@ -107,7 +107,7 @@ func SteadyLoss() Measure {
 // Spurious is the share of the packets of the flows under test that counted as lost
 // and were not.
 func Spurious() Measure {
-	return Measure{"spurious loss", Percent, func(r *Run) float64 {
+	return Measure{Name: "spurious loss", Unit: Percent, Of: func(r *Run) float64 {
 		var sent, spurious int64
 		for _, f := range r.tested() {
 			sent += f.Sent
@@ -124,7 +124,7 @@ func Fairness(from, to time.Duration, places ...int) Measure {
 	if len(places) > 0 {
 		name += " of those that send"
 	}
-	return Measure{name + span(from, to), Index, func(r *Run) float64 {
+	return Measure{Name: name + span(from, to), Unit: Index, Of: func(r *Run) float64 {
 		to := r.end(to)
 		return r.Jain(to-from, from, to, r.names(places...)...)
 	}}
@@ -133,14 +133,14 @@ func Fairness(from, to time.Duration, places ...int) Measure {
 // WindowedFairness is the mean of Jain's index over windows, of the flows under test
 // that run in each.
 func WindowedFairness(window, from, to time.Duration) Measure {
-	return Measure{"Jain's index in windows of " + window.String() + span(from, to), Index, func(r *Run) float64 {
+	return Measure{Name: "Jain's index in windows of " + window.String() + span(from, to), Unit: Index, Of: func(r *Run) float64 {
 		return r.Jain(window, from, r.end(to), r.names()...)
 	}}
 }
 
 // Ratio is the rate of one of the flows under test beside their mean.
 func Ratio(i int, from, to time.Duration) Measure {
-	return Measure{fmt.Sprintf("rate of flow %d beside the mean", i+1) + span(from, to), Index, func(r *Run) float64 {
+	return Measure{Name: fmt.Sprintf("rate of flow %d beside the mean", i+1) + span(from, to), Unit: Index, Of: func(r *Run) float64 {
 		rates := r.rates(from, to)
 		sum := 0.0
 		for _, x := range rates {
@@ -155,14 +155,14 @@ func Ratio(i int, from, to time.Duration) Measure {
 
 // Least is the smallest rate among the flows under test, as a share of the mean.
 func Least(from, to time.Duration) Measure {
-	return Measure{"smallest share of the fair one" + span(from, to), Percent, func(r *Run) float64 {
+	return Measure{Name: "smallest share of the fair one" + span(from, to), Unit: Percent, Of: func(r *Run) float64 {
 		return r.MinShare(from, r.end(to), r.names()...)
 	}}
 }
 
 // Share is what the flows under test got of all that was delivered.
 func Share(from, to time.Duration) Measure {
-	return Measure{"share" + span(from, to), Percent, func(r *Run) (share float64) {
+	return Measure{Name: "share" + span(from, to), Unit: Percent, Of: func(r *Run) (share float64) {
 		for _, name := range r.names() {
 			share += r.Result.Share(name, from, r.end(to))
 		}
@@ -174,7 +174,7 @@ func Share(from, to time.Duration) Measure {
 // over a second, 80 % of the fair share of those that were there, at most until the
 // next one came or one left. Those of the first moment are no newcomers.
 func Arrival(rate float64) Measure {
-	return Measure{"newcomer at 80 % of its share after", Seconds, func(r *Run) float64 {
+	return Measure{Name: "newcomer at 80 % of its share after", Unit: Seconds, Of: func(r *Run) float64 {
 		const step = 100 * time.Millisecond
 		worst := 0.0
 		flows := r.Scenario.Flows
@@ -207,7 +207,7 @@ func Arrival(rate float64) Measure {
 // Recovery is how long after a moment the median queue of a tenth of a second was
 // back under limit, once it had been at its longest.
 func Recovery(at time.Duration, limit time.Duration) Measure {
-	return Measure{"queue under " + limit.String() + " again after", Seconds, func(r *Run) float64 {
+	return Measure{Name: "queue under " + limit.String() + " again after", Unit: Seconds, Of: func(r *Run) float64 {
 		const step = 100 * time.Millisecond
 		peak, peakAt := time.Duration(-1), at
 		for t := at; t < r.Scenario.Duration && t < at+5*time.Second; t += step {
@@ -226,7 +226,7 @@ func Recovery(at time.Duration, limit time.Duration) Measure {
 
 // Full is how long after a moment the utilisation of a second was back at 90 %.
 func Full(at time.Duration) Measure {
-	return Measure{"at 90 % of the capacity after", Seconds, func(r *Run) float64 {
+	return Measure{Name: "at 90 % of the capacity after", Unit: Seconds, Of: func(r *Run) float64 {
 		for t := at; t+time.Second <= r.Scenario.Duration; t += 100 * time.Millisecond {
 			if r.Links[0].Utilisation(t, t+time.Second) >= 0.9 {
 				return (t - at).Seconds()
@@ -239,12 +239,12 @@ func Full(at time.Duration) Measure {
 // Competitions is how often the flows under test took others for such as fill the
 // queue.
 func Competitions() Measure {
-	return Measure{"competition entries", Count, func(r *Run) float64 { return float64(r.competitions()) }}
+	return Measure{Name: "competition entries", Unit: Count, Of: func(r *Run) float64 { return float64(r.competitions()) }}
 }
 
 // AgainstClean is a measure as a share of what it is where nothing disturbs.
 func AgainstClean(m Measure) Measure {
-	return Measure{m.Name + " beside the undisturbed one's", Percent, func(r *Run) float64 {
+	return Measure{Name: m.Name + " beside the undisturbed one's", Unit: Percent, Of: func(r *Run) float64 {
 		if clean := m.Of(r.Clean); clean != 0 {
 			return m.Of(r) / clean
 		}
@@ -254,7 +254,7 @@ func AgainstClean(m Measure) Measure {
 
 // UtilisationOf is Utilisation of another link, by its place.
 func UtilisationOf(link int, from, to time.Duration) Measure {
-	return Measure{"utilisation on the way back" + span(from, to), Percent, func(r *Run) float64 {
+	return Measure{Name: "utilisation on the way back" + span(from, to), Unit: Percent, Of: func(r *Run) float64 {
 		return r.Links[link].Utilisation(from, r.end(to))
 	}}
 }

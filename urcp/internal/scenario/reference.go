@@ -23,10 +23,12 @@ var References = []Reference{
 	{"NewReno", func(*Scenario) New { return reno }},
 }
 
-// nada has to be told the range of its rates. It is told the capacity, which none of
-// the others knows; a media sender would have the encoder's largest rate there.
+// nada has to be told the range of its rates. It is told half as much again as the
+// capacity, which none of the others knows: as media senders are, who could make a little more
+// than the link carries (RFC 8867 has 1.5 Mbit/s on links from 0.6 Mbit/s).
 func nada(sc *Scenario) New {
 	return func(time.Duration) linksim.Controller {
-		return &linksim.NADA{MinRate: min(150e3, float64(sc.Peak)/10), MaxRate: float64(sc.Peak)}
+		peak := float64(sc.Peak)
+		return &linksim.NADA{MinRate: min(150e3, peak/10), MaxRate: 1.5 * peak}
 	}
 }

@@ -178,6 +178,7 @@ func besideTCP(buffer time.Duration) Scenario {
 		Shows:  "A flow that joins a NewReno at 5 s: neither starves.",
 		Seeded: true,
 		Peak:   2 * mbit,
+		Fair:   1. / 2,
 		Make: func(seed uint64, new New) *linksim.Scenario {
 			sc := &linksim.Scenario{
 				Seed: seed, Duration: 120 * s,

@@ -8,7 +8,7 @@ import "time"
 // queueing delay.
 func Dominated() Measure {
 	used, late := Utilisation(0, 0), Queue("p95", 0, 0)
-	return Measure{"references that use more at less delay", Count, func(r *Run) float64 {
+	return Measure{Name: "references that use more at less delay", Unit: Count, Rivals: true, Of: func(r *Run) float64 {
 		n := 0
 		for _, rival := range r.Rivals {
 			if used.Of(rival) > used.Of(r) && late.Of(rival) < late.Of(r) {
@@ -24,7 +24,7 @@ func Dominated() Measure {
 func BesideBest(limit time.Duration) Measure {
 	used, late := Utilisation(0, 0), Queue("p95", 0, 0)
 	name := "utilisation beside the best reference's with a p95 under " + limit.String()
-	return Measure{name, Percent, func(r *Run) float64 {
+	return Measure{Name: name, Unit: Percent, Rivals: true, Of: func(r *Run) float64 {
 		best := used.Of(r)
 		for _, rival := range r.Rivals {
 			if late.Of(rival) < float64(limit/time.Millisecond) {
@@ -38,7 +38,7 @@ func BesideBest(limit time.Duration) Measure {
 // BesideCopa is by how many points the utilisation is above that of Copa.
 func BesideCopa() Measure {
 	used := Utilisation(0, 0)
-	return Measure{"utilisation above Copa's, in points", Index, func(r *Run) float64 {
+	return Measure{Name: "utilisation above Copa's, in points", Unit: Index, Rivals: true, Of: func(r *Run) float64 {
 		return 100 * (used.Of(r) - used.Of(r.rival("Copa")))
 	}}
 }
@@ -46,7 +46,7 @@ func BesideCopa() Measure {
 // DelayBesideCopa is the p95 of the queueing delay as a share of that of Copa.
 func DelayBesideCopa() Measure {
 	late := Queue("p95", 0, 0)
-	return Measure{"queue p95 beside Copa's", Percent, func(r *Run) float64 {
+	return Measure{Name: "queue p95 beside Copa's", Unit: Percent, Rivals: true, Of: func(r *Run) float64 {
 		return late.Of(r) / late.Of(r.rival("Copa"))
 	}}
 }

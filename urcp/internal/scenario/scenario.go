@@ -31,6 +31,12 @@ type Scenario struct {
 	// Peak is the highest capacity of the bottleneck in bits per second. Controllers
 	// that must be told a largest rate are told this one.
 	Peak int64
+	// Policed is the rate of a policer in bits per second, where that and not a queue
+	// is the bottleneck.
+	Policed int64
+	// Fair is the fair share of the flows under test together; zero where there are
+	// no others, or where it cannot be said.
+	Fair float64
 	// ECN is what marks mean on this path.
 	ECN urcp.ECN
 	// Only says that no reference could take the place of the flow under test: the

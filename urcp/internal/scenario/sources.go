@@ -77,7 +77,7 @@ func sources() []Scenario {
 // a frame, until its last byte had arrived. One that never did counts as infinite.
 func MessageDelay(q float64, from, to time.Duration) Measure {
 	name := map[float64]string{0.5: "p50", 0.95: "p95"}[q]
-	return Measure{"message delay " + name + span(from, to), Milliseconds, func(r *Run) float64 {
+	return Measure{Name: "message delay " + name + span(from, to), Unit: Milliseconds, Of: func(r *Run) float64 {
 		var delays []float64
 		for _, m := range r.tested()[0].Messages {
 			switch {

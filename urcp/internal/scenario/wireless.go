@@ -82,6 +82,7 @@ func wireless() []Scenario {
 		Shows:  "A NewReno shares the bottleneck from 40 to 80 s.",
 		Seeded: true,
 		Peak:   1 * mbit,
+		Fair:   1. / 2,
 		Make: func(seed uint64, new New) *linksim.Scenario {
 			sc := lastHop(seed, new, 1)
 			other := tcp("NewReno", reno, 0, 1)
