@@ -44,9 +44,11 @@ const (
 	alonePassed = 2
 	aloneFall   = 0.75 // of what the cut would take away if the queue were ours
 
-	// flatQueue is how far a queue that nobody fills moves: it is a longer way.
-	flatQueue = 0.002
-	flatPart  = 0.03
+	// flatQueue is how far, and stillRounds and flatTime how long, a queue does not
+	// move that nobody fills: the way has become longer.
+	flatQueue   = 0.002
+	stillRounds = 5
+	flatTime    = 500 * time.Millisecond
 )
 
 // compete watches for flows that fill the queue whatever its delay, and holds a
@@ -58,8 +60,8 @@ type compete struct {
 	above   time.Duration
 	widest  windowMin
 	before  float64 // the widest window shortly before it rose
-	low     float64 // of the queue since it rose
-	high    float64
+	flat    float64 // queue that has not moved since flatAt
+	flatAt  time.Duration
 	lastHi  time.Duration
 	left    time.Duration
 	link    float64 // capacity, bytes per second
@@ -91,7 +93,9 @@ func (c *Controller) link() float64 {
 // threshold is the standing queue that flows of our kind would not leave.
 func (c *Controller) threshold() float64 {
 	link := max(c.link(), minRate)
-	return min(max(competeFlows*levelPackets*c.mss/link, competeLow), competeHigh)
+	v := min(max(competeFlows*levelPackets*c.mss/link, competeLow), competeHigh)
+	// Two flows of two packets each are more than that on the slowest links.
+	return max(v, 2*levelPackets*c.mss/link)
 }
 
 // watch looks for competition, and says whether the window is its.
@@ -106,10 +110,11 @@ func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 		k.above = t
 		w, _ := k.widest.min()
 		k.before = -w
-		k.low, k.high = d.queue, d.queue
 	}
 	k.raised = raised
-	k.low, k.high = min(k.low, d.queue), max(k.high, d.queue)
+	if math.Abs(d.queue-k.flat) > flatQueue {
+		k.flat, k.flatAt = d.queue, t
+	}
 	if d.queue > leavePart*limit {
 		k.lastHi = t
 	}
@@ -124,10 +129,10 @@ func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 	if !raised || t-k.above < wait {
 		return false
 	}
-	if k.high-k.low < max(flatQueue, flatPart*k.high) && c.window < 0.7*k.before {
+	if t-k.flatAt > max(seconds(stillRounds*d.srtt), flatTime) && c.window < 0.7*k.before {
 		// The window fell and the queue did not, nor did anybody else fill it.
 		d.anew()
-		d.lowest, d.lowRTT = d.base+k.low, d.minRTT+k.low
+		d.lowest, d.lowRTT = d.base+d.queue, d.minRTT+d.queue
 		d.anchor(t)
 		d.floor = windowMin{}
 		c.window = max(c.window, min(k.before, c.bdp(c.delivery.link(), 0))/2)

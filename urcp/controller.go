@@ -39,6 +39,7 @@ func (c *Config) mss() float64 {
 
 const (
 	minWindow     = 4    // packets
+	slowLink      = 0.2  // seconds that four packets take on links for which they are too many
 	minRate       = 8000 // bytes per second: 64 kbit/s
 	initialWindow = 10   // packets (RFC 6928)
 	maxWindow     = 1 << 40
@@ -296,9 +297,18 @@ func (c *Controller) clampWindow() {
 	hi := float64(maxWindow)
 	if c.pace.limit.rate > 0 {
 		// Nothing is gained from a window that the cap never fills.
-		hi = max(2*c.bdp(c.pace.limit.rate, c.delay.queue)+20*c.mss, minWindow*c.mss)
+		hi = 2*c.bdp(c.pace.limit.rate, c.delay.queue) + 20*c.mss
 	}
-	c.window = min(max(c.window, minWindow*c.mss), hi)
+	c.window = min(max(c.window, c.floorWindow()), hi)
+}
+
+// floorWindow is the smallest window: four packets, as fewer acknowledge each other too
+// seldom, but two where four alone are a long queue.
+func (c *Controller) floorWindow() float64 {
+	if v := c.delivery.link(); v > 0 && minWindow*c.mss > v*slowLink {
+		return minWindow / 2 * c.mss
+	}
+	return minWindow * c.mss
 }
 
 // decide moves the window.

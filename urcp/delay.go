@@ -46,6 +46,7 @@ type delay struct {
 	recent  windowMin
 	floor   windowMin // of the standing queue, for the watch on competition
 	clock   clock
+	steps   uint64 // of the peer's clock
 }
 
 // rtt takes in a round trip without the peer's holding.
@@ -81,6 +82,7 @@ func (d *delay) sample(now time.Duration, b *batch) {
 	}
 	if b.paired {
 		if step := d.clock.sample(now, (b.owd-d.ref).Seconds()-b.rtt, b.rtt); step != 0 {
+			d.steps++
 			d.shift(step)
 		}
 	}

@@ -3,9 +3,7 @@ package urcp
 const (
 	markPrice = 0.002 // delay that markUnit of marks is worth
 	markUnit  = 0.01
-	// L4S marks come and go with a very short queue: up fast, down slow, as in
-	// SCReAM (draft-johansson-ccwg-rfc8298bis-screamv2).
-	l4sUp, l4sDown = 1.0 / 8, 1.0 / 128
+	l4sGain   = 1.0 / 16 // of a round in the average, as in DCTCP (RFC 8257)
 )
 
 // marks keeps the price of congestion marks.
@@ -21,10 +19,7 @@ func (m *marks) turn(kind ECN, l *lossMeter, rtt float64) {
 	}
 	gain := lossGain
 	if kind == ECNL4S {
-		gain = l4sDown
-		if r > m.ratio {
-			gain = l4sUp
-		}
+		gain = l4sGain
 	}
 	m.ratio += gain * (r - m.ratio)
 	if kind == ECNL4S {

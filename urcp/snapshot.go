@@ -61,6 +61,8 @@ type Snapshot struct {
 // Snapshot returns the state of c.
 func (c *Controller) Snapshot() Snapshot {
 	d := &c.delay
+	n := c.stats
+	n.ClockSteps = d.steps
 	return Snapshot{
 		Mode: c.mode, Rate: c.Rate(), Window: c.Window(), Inflight: int(c.sent.inflight),
 		DeliveryRate: int64(c.delivery.now * 8),
@@ -68,7 +70,7 @@ func (c *Controller) Snapshot() Snapshot {
 		BaseDelay:  d.ref + seconds(d.base+d.clock.correction(c.last)),
 		QueueDelay: seconds(d.queue),
 		Loss:       c.loss.ratio, Inherent: c.loss.inherent,
-		Counters: c.stats,
+		Counters: n,
 	}
 }
 
