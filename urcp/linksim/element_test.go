@@ -98,6 +98,11 @@ func TestAggregate(t *testing.T) {
 	for i, a := range all(&f.arrivals) {
 		require.Equal(t, []time.Duration{30, 20}[i%2]*ms, a.delay)
 	}
+	// The timer of a release that came earlier by number does not break up the next.
+	_, f = through(t, 3*time.Second, Aggregate{Every: 35 * ms, Packets: 3})
+	for i, a := range all(&f.arrivals)[:198] {
+		require.Equal(t, []time.Duration{40, 30, 20}[i%3]*ms, a.delay)
+	}
 }
 
 func TestHARQ(t *testing.T) {
@@ -210,6 +215,9 @@ func TestCoDelLaw(t *testing.T) {
 		}
 	}
 	require.Greater(t, len(at), 10)
+	// Half of the time since the first packet came, at 20 ms, is what each waits: the
+	// fifth millisecond of it is 10 later, and the interval counts from there.
+	require.InDelta(t, .130, at[0].Seconds(), .003)
 	for i := 1; i < 10; i++ {
 		want := 100 / math.Sqrt(float64(i)) // milliseconds
 		require.InDelta(t, want, (at[i]-at[i-1]).Seconds()*1000, 1.5, i)
@@ -229,4 +237,15 @@ func TestDualQDelays(t *testing.T) {
 	require.Less(t, r.Flow("low").Queue(0, time.Hour).P95, 2*ms)
 	require.Greater(t, r.Flow("classic").Queue(0, time.Hour).P95, 10*ms)
 	require.InEpsilon(t, 8e6, r.Flow("low").Rate(time.Second, 5*time.Second), .01)
+
+	// L4S flows that do not listen leave classic ones their sixteenth.
+	r = run(t, &Scenario{
+		Name: "overload", Duration: 5 * time.Second,
+		Links: []Link{{Name: "link", Rate: 16e6, Queue: Queue{Bytes: 4 << 20, AQM: DualQ{}}}},
+		Flows: []Flow{
+			{Name: "low", New: cbr(20e6), Path: []int{0}, ECN: ECT1, Delay: 20 * ms},
+			{Name: "classic", New: cbr(2e6), Path: []int{0}, ECN: ECT0, Delay: 20 * ms},
+		},
+	})
+	require.InEpsilon(t, 1e6, r.Flow("classic").Rate(time.Second, 5*time.Second), .05)
 }

@@ -60,6 +60,41 @@ func TestFramesLost(t *testing.T) {
 	require.Greater(t, l.P95, 60*ms)
 }
 
+// What was taken for lost is repeated, unless the sender hears of it before; what comes
+// twice counts once; and a message is done after those before it.
+func TestStream(t *testing.T) {
+	sc := &Scenario{Duration: time.Second, Flows: []Flow{{Name: "flow"}}}
+	f := &flow{cfg: &sc.Flows[0], result: newResult(sc).Flows[0]}
+	st := newStream(f)
+	st.add(0, 1300)
+	st.add(ms, 700)
+	var chunks []int32
+	for _, want := range []int{1250, 50, 700} {
+		require.Equal(t, want, st.ready(nil, nil))
+		c, greedy := st.take(nil, nil, want)
+		require.False(t, greedy)
+		chunks = append(chunks, c)
+	}
+	require.Zero(t, st.ready(nil, nil))
+
+	st.lost(&flight{chunk: chunks[0]})
+	st.lost(&flight{chunk: chunks[1]})
+	require.Equal(t, 1250, st.ready(nil, nil))
+	st.acked(&flight{chunk: chunks[0]})
+	require.Equal(t, 50, st.ready(nil, nil))
+	again, _ := st.take(nil, nil, 50)
+	require.Equal(t, chunks[1], again)
+
+	st.arrived(&sim{now: 2 * ms}, chunks[0])
+	st.arrived(&sim{now: 3 * ms}, chunks[2])
+	require.Negative(t, f.result.Messages[1].Done)
+	st.arrived(&sim{now: 4 * ms}, chunks[0])
+	st.arrived(&sim{now: 5 * ms}, chunks[1])
+	st.arrived(&sim{now: 6 * ms}, chunks[1])
+	require.Equal(t, []Message{{0, 1300, 5 * ms}, {ms, 700, 5 * ms}}, f.result.Messages)
+	require.True(t, st.all())
+}
+
 // A message that never arrives counts with the time until the end.
 func TestLatencyOfTheLost(t *testing.T) {
 	f := sourceRun(t, 10*time.Second, Link{Service: Steps{{0, 1e6}, {5 * time.Second, 0}}},
