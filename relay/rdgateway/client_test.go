@@ -40,7 +40,7 @@ func (w *world) dial() *tls.Conn {
 	nc, err := w.net.Dial(w.t.Context(), "tcp", "gw.example:443")
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { nc.Close() })
-	c := tls.Client(nc, &tls.Config{RootCAs: w.roots, ServerName: "gw.example"})
+	c := tls.Client(nc, &tls.Config{RootCAs: w.roots, ServerName: "gw.example", MaxVersion: w.version})
 	require.NoError(w.t, c.Handshake())
 	return c
 }

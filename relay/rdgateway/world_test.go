@@ -46,6 +46,7 @@ type world struct {
 	roots   *x509.CertPool
 	host    *tls.Certificate // of host-1
 	signing ed25519.PrivateKey
+	version uint16 // the newest TLS that clients know; 0 is the newest that there is
 	logs    lockedBuffer
 
 	// decide answers Orchestrate; nil permits host-1 and hands the call to summons.
