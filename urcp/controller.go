@@ -132,6 +132,7 @@ type batch struct {
 	bytes    int64 // newly acknowledged
 	packets  int
 	lost     int
+	fresh    int // of the lost, those sent since a loss test began
 	late     int // acknowledged after they counted as lost
 	marked   int
 	limited  bool // the newest left with nothing behind it
@@ -170,7 +171,7 @@ func (c *Controller) OnFeedback(now time.Duration, f *Feedback) {
 		c.rounds.next = c.sent.last().seq + 1
 		c.loss.turn()
 		c.delay.noise.round(t, c.delay.above)
-		c.marks.turn(c.cfg.ECN, &c.loss, c.delay.srtt)
+		c.marked()
 		c.prior, c.peak = c.peak, float64(c.sent.inflight)+float64(b.bytes)
 	}
 	c.decide(t, &b, round)
@@ -225,6 +226,9 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 		}
 		c.sent.settle(p, lost)
 		b.lost++
+		if seq > c.elastic.seq {
+			b.fresh++
+		}
 	}
 	c.stats.Delivered += uint64(b.bytes)
 	c.stats.Acked += uint64(b.packets)

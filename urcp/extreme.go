@@ -21,26 +21,21 @@ type windowMin struct {
 
 func (m *windowMin) at(i int) *extremeSample { return &m.buf[(m.head+i)%extremeLen] }
 
-// push takes in v at now and forgets what is older than window.
+// push takes in v at now and forgets what is older than window. With no news the last
+// stands.
 func (m *windowMin) push(now, window time.Duration, v float64) {
 	for m.n > 0 && m.at(m.n-1).v >= v {
 		m.n--
 	}
-	m.expire(now, window)
+	for m.n > 0 && now-m.at(0).at > window {
+		m.head = (m.head + 1) % extremeLen
+		m.n--
+	}
 	if m.n == extremeLen || (m.n > 0 && now-m.at(m.n-1).at < window/32) {
 		return
 	}
 	m.n++
 	*m.at(m.n - 1) = extremeSample{now, v}
-}
-
-// expire forgets what is older than window, all but the newest candidate: with no
-// news the last one stands.
-func (m *windowMin) expire(now, window time.Duration) {
-	for m.n > 1 && now-m.at(0).at > window {
-		m.head = (m.head + 1) % extremeLen
-		m.n--
-	}
 }
 
 // min returns the smallest, and ok false where there is none.

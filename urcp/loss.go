@@ -40,8 +40,8 @@ func (n lossCount) packets() int { return n.acked + n.lost }
 
 func (n *lossCount) add(b *batch) {
 	n.acked += b.packets
-	n.lost += b.lost - b.late
-	if b.lost > 0 {
+	n.lost += b.fresh - b.late
+	if b.fresh > 0 {
 		n.events++
 	}
 }
@@ -116,6 +116,7 @@ const (
 // a very short buffer is in the way, and a ceiling holds the rate under it.
 type elasticity struct {
 	state   testState
+	seq     uint64        // newest packet when it began
 	after   float64       // window to go back to
 	before  float64       // loss before
 	events  float64       // loss events per packet before
@@ -139,7 +140,7 @@ func (c *Controller) tested(t time.Duration, b *batch, round bool) bool {
 	}
 	switch e.state {
 	case testSkip:
-		if t >= e.until {
+		if b.newest > e.seq && t >= e.until {
 			e.state = testMeasure
 			e.until = t + seconds(2*c.delay.srtt)
 			e.count = lossCount{}
@@ -176,6 +177,7 @@ func (c *Controller) tested(t time.Duration, b *batch, round bool) bool {
 		return false
 	}
 	e.state = testSkip
+	e.seq = c.sent.last().seq
 	e.until = t + seconds(1.3*c.delay.srtt)
 	e.after, e.before, e.bw = c.window, recent, c.delivery.rate()
 	e.events, e.every = l.done.rate(), max(e.every, testEvery)

@@ -12,20 +12,28 @@ type marks struct {
 	price float64
 }
 
-func (m *marks) turn(kind ECN, l *lossMeter, rtt float64) {
-	r := 0.0
-	if l.shut.acked > 0 {
-		r = float64(l.shut.marked) / float64(l.shut.acked)
-	}
-	gain := lossGain
-	if kind == ECNL4S {
-		gain = l4sGain
-	}
-	m.ratio += gain * (r - m.ratio)
-	if kind == ECNL4S {
-		// Two marks a round trip for each level, as many as DCTCP gets.
-		m.price = m.ratio * rtt
+// marked is what the marks of the round that has just ended do.
+func (c *Controller) marked() {
+	m, n := &c.marks, c.loss.shut
+	if n.acked == 0 {
 		return
 	}
-	m.price = markPrice * (m.ratio / markUnit) * (m.ratio / markUnit)
+	r := float64(n.marked) / float64(n.acked)
+	if c.cfg.ECN != ECNL4S {
+		m.ratio += lossGain * (r - m.ratio)
+		m.price = markPrice * (m.ratio / markUnit) * (m.ratio / markUnit)
+		return
+	}
+	m.ratio += l4sGain * (r - m.ratio)
+	if n.marked == 0 {
+		return
+	}
+	if c.mode == Startup {
+		c.settle(c.last, false)
+		m.ratio = r
+	}
+	// Half of the part that was marked, as DCTCP does; what is gained in a round trip
+	// in return is a level.
+	c.window *= 1 - m.ratio/2
+	c.cycle.velocity, c.cycle.empty = 1, 0
 }

@@ -20,8 +20,7 @@ const (
 type startup struct {
 	best  float64 // delivery rate to beat by flatGain
 	flat  int
-	ended int // round in which it ended
-	since time.Duration
+	ended int     // round in which it ended
 	last  float64 // delivery rate a round ago
 }
 
@@ -50,9 +49,13 @@ func (c *Controller) grow(t time.Duration, b *batch, round bool) {
 	if !full && !lossy {
 		return
 	}
+	c.settle(t, lossy)
+}
+
+// settle ends start-up.
+func (c *Controller) settle(t time.Duration, lossy bool) {
 	c.mode = Steady
-	s.ended = c.rounds.count
-	s.since = t
+	c.start.ended = c.rounds.count
 	c.cycle.reset()
 	if v := c.delivery.rate(); v > 0 {
 		c.window = min(c.window, c.bdp(v, 0))
