@@ -34,7 +34,7 @@
 // each pool, so that no two wait for each other. In depth-first pools they always wait,
 // because spreading is what the operator does not want.
 //
-// A Directory has up to 16 connections to PostgreSQL, or as many as the parameter
+// A Directory has up to 8 connections to PostgreSQL, or as many as the parameter
 // pool_max_conns of the URL says.
 //
 // # Keys

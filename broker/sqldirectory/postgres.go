@@ -19,7 +19,7 @@ const (
 	// otherwise. More of them share a commit, but make each other slower, all
 	// the more when they are opened at once; and the server's 100 are for all
 	// brokers.
-	maxConns = 16
+	maxConns = 8
 	// maxAttempts bounds how often a transaction is tried that others stood in
 	// the way of.
 	maxAttempts = 8

@@ -18,7 +18,7 @@ import (
 
 // patient opens a database whose server leaves those who wait for each other to it.
 func patient(t *testing.T, server *peertest.PostgresServer) *Directory {
-	return openedWith(t, server.DSN+"&deadlock_timeout=1min&pool_max_conns=32", &Options{idle: true})
+	return openedWith(t, server.DSN+"&deadlock_timeout=1min", &Options{idle: true})
 }
 
 // Whoever finds the host full that he waited for goes on to the next, and PostgreSQL
@@ -113,7 +113,7 @@ func (h *heldHost) awaitTaken() {
 
 // Of many who ask at once for the last places nobody waits for one who waits for him.
 func TestB11_ARushForTheLastPlacesIsNoDeadlock(t *testing.T) {
-	const rounds, hosts, callers = 8, 6, 48
+	const rounds, hosts, callers = 6, 6, 48
 	server := peertest.StartPostgres(t)
 	brokers := []*Directory{patient(t, server), patient(t, server)}
 	for round := range rounds {
