@@ -9,13 +9,16 @@ import (
 // CBR is a controller that sends at a constant rate whatever comes back. The
 // fractions of a nanosecond between packets are kept, so the rate is exact.
 type CBR struct {
-	Rate int64 // bits per second
+	Rate int64 // Bits per second. Zero means that nothing is sent.
 	next time.Duration
 	rest int64
 }
 
 // OnSent sets the time of the next packet.
 func (c *CBR) OnSent(now time.Duration, p urcp.Packet) {
+	if c.Rate <= 0 {
+		return
+	}
 	if c.next < now {
 		c.next, c.rest = now, 0
 	}
@@ -25,7 +28,12 @@ func (c *CBR) OnSent(now time.Duration, p urcp.Packet) {
 }
 
 // NextSend returns when the last packet has been paid for.
-func (c *CBR) NextSend(now time.Duration, _ int) time.Duration { return max(now, c.next) }
+func (c *CBR) NextSend(now time.Duration, _ int) time.Duration {
+	if c.Rate <= 0 {
+		return urcp.Never
+	}
+	return max(now, c.next)
+}
 
 // OnFeedback does nothing.
 func (c *CBR) OnFeedback(time.Duration, *urcp.Feedback) {}

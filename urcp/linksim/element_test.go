@@ -56,6 +56,15 @@ func TestJitter(t *testing.T) {
 	}
 	require.InDelta(t, .95, math.Sqrt(squares/float64(f.arrivals.n)), .03)
 
+	// Two of a kind draw apart: the deviation of the sum is 5/√12·√2 ms, and not twice 5/√12.
+	_, f = through(t, 101*time.Second, Jitter{Max: 5 * ms}, Jitter{Max: 5 * ms})
+	squares = 0
+	for _, a := range all(&f.arrivals) {
+		off := (a.delay - 25*ms).Seconds() * 1000
+		squares += off * off
+	}
+	require.InDelta(t, 2.04, math.Sqrt(squares/float64(f.arrivals.n)), .1)
+
 	// A spike of 100 ms holds up the ten packets behind it.
 	_, f = through(t, 101*time.Second, Jitter{Law: Spikes, Max: 100 * ms, P: .001})
 	held := 0

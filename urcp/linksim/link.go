@@ -3,6 +3,8 @@ package linksim
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
 	"time"
 )
 
@@ -56,8 +58,12 @@ type Queue struct {
 // Buffer is how many bytes a link of so many bits per second serves in d: a
 // buffer's size from its depth in time.
 func Buffer(rate int64, d time.Duration) int {
-	bits := rate/1e9*int64(d) + rate%1e9*int64(d)/1e9
-	return int(bits / 8)
+	high, low := bits.Mul64(uint64(max(0, rate)), uint64(max(0, d)))
+	if high >= 8e9 {
+		return math.MaxInt
+	}
+	bytes, _ := bits.Div64(high, low, 8e9)
+	return int(min(bytes, math.MaxInt))
 }
 
 func (q *Queue) bounds() (bytes, packets int) {

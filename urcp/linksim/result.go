@@ -179,12 +179,6 @@ func (r *LinkResult) serve(s *sim, l *link, p uint32, queued, wait time.Duration
 	}
 }
 
-func (r *LinkResult) peak(bytes int) { r.PeakQueue = max(r.PeakQueue, bytes) }
-
-func (r *LinkResult) drop(_ *packet, why dropReason) { r.Dropped.count(why) }
-
-func (r *LinkResult) finish(_ *sim, l *link) { r.link = l }
-
 func (r *FlowResult) at(now time.Duration) *Bin {
 	return &r.Bins[min(int(now/r.bin), len(r.Bins)-1)]
 }

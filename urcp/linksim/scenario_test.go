@@ -95,6 +95,15 @@ func TestRogueControllers(t *testing.T) {
 	}
 }
 
+func TestBuffer(t *testing.T) {
+	require.Equal(t, 62500, Buffer(10e6, 50*ms))
+	require.Equal(t, 1250, Buffer(1e9, 10*time.Microsecond))
+	require.Equal(t, 1250_000_000_000, Buffer(100e9, 100*time.Second))
+	require.Equal(t, 3, Buffer(3e6, 8*time.Microsecond))
+	require.Zero(t, Buffer(0, time.Second))
+	require.Equal(t, math.MaxInt, Buffer(math.MaxInt64, math.MaxInt64))
+}
+
 // Two flows over three links, of which the middle one is shared.
 func TestChain(t *testing.T) {
 	r := run(t, &Scenario{

@@ -36,6 +36,7 @@ const (
 func newLink(s *sim, index int, cfg *Link, result *LinkResult) *link {
 	l := &link{cfg: cfg, index: index, result: result, current: none, armed: urcp.Never}
 	l.self = s.register(l)
+	result.link = l
 	if cfg.Policer != nil {
 		l.policer = newBucket(cfg.Policer)
 	}
@@ -82,7 +83,7 @@ func (l *link) push(s *sim, p uint32) {
 	}
 	k.arrived = s.now
 	l.queue.push(s, p)
-	l.result.peak(l.queue.held())
+	l.result.PeakQueue = max(l.result.PeakQueue, l.queue.held())
 	l.kick(s)
 }
 

@@ -51,10 +51,6 @@ func Run(sc *Scenario) (*Result, error) {
 	if s.err != nil {
 		return nil, fmt.Errorf("linksim: scenario %q: at %v: %w", sc.Name, s.now, s.err)
 	}
-	s.now = sc.Duration
-	for _, l := range s.links {
-		l.result.finish(s, l)
-	}
 	if err := s.log.flush(); err != nil {
 		return nil, fmt.Errorf("linksim: scenario %q: log: %w", sc.Name, err)
 	}
@@ -93,7 +89,7 @@ func (d dropReason) String() string {
 
 func (s *sim) drop(p uint32, l *link, why dropReason) {
 	k := &s.packets[p]
-	l.result.drop(k, why)
+	l.result.Dropped.count(why)
 	if !k.ack && !k.copied {
 		s.flows[k.flow].result.drop(s, k)
 	}
