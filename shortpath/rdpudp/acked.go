@@ -60,7 +60,7 @@ func (o *Outstanding) onVector(now time.Duration, v *AckVector) bool {
 		}
 		end += uint64(n)
 	}
-	if base >= o.next || top >= o.next || base < o.oldest() {
+	if top >= o.next || base < o.oldest() {
 		return false
 	}
 	// A first vector begins with a packet that is missing, and all before it has
@@ -140,7 +140,7 @@ func (o *Outstanding) newlyAcked(now time.Duration, a urcp.Acked, newest bool, g
 	if a.Seq < o.high {
 		o.reordering.seen(now, o.high-a.Seq, now-e.at, max(o.rtt.smoothed, o.rtt.latest))
 	}
-	if !newest || a.Seq < o.high || gapMs == gapUnknown {
+	if !newest || gapMs == gapUnknown {
 		return
 	}
 	// A peer that says it held the packet for longer than we know of it lies.

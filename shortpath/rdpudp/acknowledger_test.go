@@ -189,6 +189,8 @@ func TestE3_VectorsOfManyGaps(t *testing.T) {
 				continue
 			}
 			seq := q.AckVector.Base
+			first, _ := element(q.AckVector.Elements[0])
+			require.Equal(t, seq != 1001, first&1 != 0, "only the first vector begins with one that is missing")
 			for _, e := range q.AckVector.Elements {
 				mask, n := element(e)
 				for b := range n {
@@ -210,6 +212,96 @@ func TestE3_VectorsOfManyGaps(t *testing.T) {
 	require.Less(t, acks, 2047+10)
 	require.False(t, r.data(time.Hour, 1000+4096+1), "beyond the window")
 	require.True(t, r.data(time.Hour, 1000+4096))
+
+	// One that is half told begins anew where its sender gives up more than that.
+	require.EqualValues(t, 1001, r.vector(time.Hour).Base)
+	r.settled(time.Hour, 1000+4095, 4005)
+	require.EqualValues(t, 4005, r.vector(time.Hour).Base)
+	// And after the end of all gaps the next one is told of at once.
+	r.settled(time.Hour, 5097, 5097)
+	r.ack(time.Hour)
+	r.data(time.Hour, 5099)
+	require.EqualValues(t, 5098, r.vector(time.Hour).Base)
+}
+
+// What stands in a vector beyond the highest packet is nothing, also where the window
+// is so full that it begins anew there.
+func TestVectorOfAFullWindow(t *testing.T) {
+	r := receiver{t: t}
+	r.a.LogWindow = 6
+	r.data(0, 100)
+	for _, seq := range []uint16{102, 103, 104, 160, 162} {
+		r.data(ms, seq)
+	}
+	var p Packet
+	for !p.Has(FlagAckVector) {
+		p = Packet{}
+		require.True(t, r.a.Fill(ms, &p))
+	}
+	require.EqualValues(t, 6, p.LogWindow)
+	var told []uint16
+	seq := p.AckVector.Base
+	for _, e := range p.AckVector.Elements {
+		mask, n := element(e)
+		for i := range n {
+			if mask>>i&1 != 0 {
+				told = append(told, seq+uint16(i))
+			}
+		}
+		seq += uint16(n)
+	}
+	require.Equal(t, []uint16{102, 103, 104, 160, 162}, told)
+}
+
+// Nothing is left of packets that the window has passed.
+func TestWindowIsUsedAgain(t *testing.T) {
+	r := receiver{t: t}
+	drain := func(now time.Duration) {
+		for r.a.NextAck() <= now {
+			require.True(t, r.a.Fill(now, &Packet{}))
+		}
+	}
+	r.data(0, 100)
+	for seq := uint16(102); seq <= 500; seq += 2 {
+		r.data(0, seq)
+	}
+	r.settled(0, 501, 490)
+	r.settled(0, 502, 502)
+	drain(0)
+	for seq := uint16(503); seq < 4096+104; seq++ {
+		r.data(0, seq)
+	}
+	drain(time.Second)
+	r.data(time.Second, 4096+400)
+	require.Equal(t, AckVector{Base: 4096 + 104, Timed: true, Received: 250_000, Elements: []byte{0x80 | 63, 0x80 | 63, 0x80 | 63, 0x80 | 63, 0x80 | 44, 0xc1}}, r.vector(time.Second))
+}
+
+func TestAcksThatComeLate(t *testing.T) {
+	r := receiver{t: t}
+	r.data(0, 100)
+	r.data(10*time.Second, 101)
+	require.Equal(t, Ack{Seq: 101, Received: 2_500_000, GapMs: 255, Additions: []byte{}}, r.ack(10*time.Second+300*ms), "no scale has room for ten seconds")
+}
+
+// No window is larger than what the header can tell.
+func TestLargestWindow(t *testing.T) {
+	a := Acknowledger{LogWindow: 200}
+	var p Packet
+	a.Fill(0, &p)
+	require.EqualValues(t, 15, p.LogWindow)
+}
+
+// A clock may begin before its epoch.
+func TestWireTime(t *testing.T) {
+	for _, tt := range []struct {
+		at   time.Duration
+		want uint32
+	}{
+		{0, 0}, {3999, 0}, {4000, 1}, {1<<24*4*time.Microsecond - 1, 1<<24 - 1}, {1 << 24 * 4 * time.Microsecond, 0},
+		{-1, 1<<24 - 1}, {-4000, 1<<24 - 1}, {-4001, 1<<24 - 2},
+	} {
+		require.Equal(t, tt.want, wireTime(tt.at), tt.at)
+	}
 }
 
 // Numbers far from what came before are old, or beyond the window. Neither moves it.

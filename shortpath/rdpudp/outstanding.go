@@ -67,11 +67,11 @@ type Outstanding struct {
 	patience   time.Duration // as of the last look for losses
 	asking     asking
 
-	settle    bool   // low is to be told to the peer
-	settleLow uint64 // up to where the peer must have understood it
-	lateFrom  uint64 // lost from here on, so lately that the peer does not know
-	lateUntil time.Duration
-	goesOn    uint64 // where a vector ended that another continues
+	settle    bool          // low is to be told to the peer
+	settleLow uint64        // up to where the peer must have understood it
+	lateFrom  uint64        // no cumulative acknowledgement has spoken of what is lost from here on
+	lateUntil time.Duration // as long as the peer may not know of the last that were lost
+	goesOn    uint64        // where a vector ended that another continues
 
 	feedback urcp.Feedback // of the last call
 	stats    OutstandingStats
@@ -243,7 +243,6 @@ func (o *Outstanding) timeout() time.Duration { return o.rtt.timeout(o.asking.lo
 func (o *Outstanding) detect(now time.Duration) {
 	timeout, distance := o.timeout(), o.reordering.distance(now)
 	o.patience = o.reordering.patience(now, max(o.rtt.smoothed, o.rtt.latest))
-	from := o.low
 	timedOut := false
 	for ; o.low < o.next; o.low++ {
 		e := o.at(o.low)
@@ -269,8 +268,5 @@ func (o *Outstanding) detect(now time.Duration) {
 		o.rtt.backOff()
 	}
 	o.settle, o.settleLow = true, o.low
-	if now >= o.lateUntil {
-		o.lateFrom = from
-	}
 	o.lateUntil = now + o.rtt.least(now)
 }

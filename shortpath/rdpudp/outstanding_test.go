@@ -216,6 +216,30 @@ func TestLateAfterAll(t *testing.T) {
 	require.Empty(t, numbers(s.ack(30*time.Second+200*ms, 123, 0)))
 }
 
+// Two losses within a round trip, and both were none.
+func TestLateTwice(t *testing.T) {
+	s := sender{t: t}
+	s.o.SetRTT(0, 40*ms)
+	s.send(0, 10)
+	require.Equal(t, []uint64{100}, s.vector(40*ms, 100, 20*ms, 0x0a).Lost)
+	require.Equal(t, []uint64{102}, s.vector(41*ms, 100, 20*ms, 0x3a).Lost)
+	require.Equal(t, []uint64{100, 102}, numbers(s.ack(60*ms, 105, 20*ms)))
+}
+
+func TestReorderingHasBounds(t *testing.T) {
+	var r reordering
+	require.EqualValues(t, 3, r.distance(0))
+	require.Equal(t, 46*ms, r.patience(0, 40*ms))
+	r.seen(0, 1<<40, time.Hour, 40*ms)
+	require.EqualValues(t, 4097, r.distance(0))
+	require.Equal(t, 86*ms, r.patience(0, 40*ms))
+	r.seen(15*time.Second, 10, 50*ms, 40*ms)
+	require.EqualValues(t, 4097, r.distance(15*time.Second), "for ten seconds and up to ten more")
+	require.EqualValues(t, 11, r.distance(25*time.Second))
+	require.Equal(t, 56*ms, r.patience(25*time.Second, 40*ms))
+	require.EqualValues(t, 3, r.distance(35*time.Second))
+}
+
 // A list with times says what came, however long ago it was given up.
 func TestAllThatWasHeldBackArrivesAfterAll(t *testing.T) {
 	s := sender{t: t}
@@ -258,6 +282,8 @@ func TestPeersWindow(t *testing.T) {
 	require.LessOrEqual(t, len(s.o.ring), maxRing)
 	require.Len(t, s.ack(ms, uint16(102+32766), 0).Acked, 32767)
 	require.Equal(t, 0, s.o.InFlight())
+	s.o.OnPacket(0, &Packet{Flags: FlagData, LogWindow: 20})
+	require.Equal(t, 32767, s.o.Room(), "more could not be told apart")
 	// A window of no packet is one that would never open.
 	s.o.OnPacket(0, &Packet{Flags: FlagData, LogWindow: 0})
 	require.Equal(t, 1, s.o.Room())
@@ -305,6 +331,38 @@ func TestE3_AcknowledgementsThatLie(t *testing.T) {
 	one := sender{t: t}
 	one.send(0, 2)
 	require.Len(t, one.ack(ms, 101, 0, make([]byte, 15)...).Acked, 2)
+}
+
+// What is said of packets that are long forgotten is not taken for newer ones in their
+// place.
+func TestE3_AcknowledgementsOfWhatIsForgotten(t *testing.T) {
+	s := sender{t: t}
+	for i := range 50 {
+		s.send(time.Duration(i)*ms, 10)
+		if i < 49 {
+			s.ack(time.Duration(i)*ms, uint16(100+10*i+9), 0)
+		}
+	}
+	require.Equal(t, 10, s.o.InFlight()) // 590 to 599; the ring has 344 to 599
+	require.Len(t, s.o.ring, 256)
+	require.Nil(t, s.ack(50*ms, 345, 0, make([]byte, 15)...))
+	require.Nil(t, s.ack(50*ms, 340, 0))
+	require.Nil(t, s.vector(50*ms, 334, 0, 0x7f))
+	require.Equal(t, 10, s.o.InFlight())
+
+	// So lately lost, and forgotten nevertheless: the peer says nothing of what was
+	// before.
+	s = sender{t: t}
+	s.o.SetRTT(0, time.Hour)
+	s.send(0, 20)
+	require.NotEmpty(t, s.vector(0, 104, 0, 0x41, 0xc9).Lost)
+	for i := range uint16(30) {
+		s.send(0, 20)
+		require.Len(t, s.vector(0, 120+20*i, 0, 0xd4).Acked, 20)
+	}
+	s.send(0, 10)
+	require.Len(t, s.o.ring, 256)
+	require.Equal(t, []uint64{720, 721, 722, 723, 724, 725, 726, 727, 728, 729}, numbers(s.ack(0, 729, 0)))
 }
 
 // Times of the peer that jump about are times, and nothing breaks by them.
