@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback/urcp"
 )
 
 // TestBBRStartup: the rate grows by the gain in each round trip until the delivery
@@ -56,4 +58,38 @@ func TestBBRProbeRTT(t *testing.T) {
 	require.Equal(t, bbrProbeBandwidth, c.mode)
 	require.Equal(t, 41*time.Millisecond, c.shortest)
 	require.Greater(t, c.cwnd, 50.0*defaultMSS, "the window is what it was")
+}
+
+// TestBBRApplicationLimited: what a flow gets that sends less than it might says
+// nothing about the bandwidth, unless it is more than was known.
+func TestBBRApplicationLimited(t *testing.T) {
+	const rtt = 40 * time.Millisecond
+	c := &BBR{MaxWindow: 100 * defaultMSS}
+	s := &script{c: c}
+	s.path(2*time.Second, rtt, 0)
+	before := c.bw()
+	s.ack(0, len(s.out), rtt)
+	for range 50 {
+		s.now += rtt
+		c.OnSent(s.now, urcp.Packet{Seq: s.next, Bytes: defaultMSS, AppLimited: true})
+		s.out = append(s.out, scriptPacket{s.next, s.now})
+		s.next++
+		s.ack(0, 1, rtt)
+	}
+	require.InEpsilon(t, before, c.bw(), 0.05)
+}
+
+// TestBBRRecovery: for a round trip after a loss a flow sends what is acknowledged
+// and no more, and then goes on as before.
+func TestBBRRecovery(t *testing.T) {
+	const rtt = 40 * time.Millisecond
+	c := &BBR{MaxWindow: 100 * defaultMSS}
+	s := &script{c: c}
+	s.path(2*time.Second, rtt, 0)
+	s.fillUntil(s.now + rtt/2)
+	before, flight := c.cwnd, len(s.out)
+	s.ack(flight/2, 2, rtt)
+	require.InDelta(t, float64(len(s.out)+2)*c.mss, c.cwnd, 1)
+	s.path(s.now+3*rtt, rtt, 0)
+	require.InEpsilon(t, before, c.cwnd, 0.1)
 }

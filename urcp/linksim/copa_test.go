@@ -143,3 +143,13 @@ func TestCopaLossLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestCopaTimeout: when everything in flight is lost it begins again with two
+// packets.
+func TestCopaTimeout(t *testing.T) {
+	c := &Copa{}
+	s := copaAt(t, 60, c)
+	s.ack(len(s.out), 0, 40*time.Millisecond)
+	require.InDelta(t, 2*c.mss, c.cwnd, 1)
+	require.Equal(t, 1.0, c.velocity)
+}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback/urcp"
 )
 
 // TestCubicFunction holds the window to figure 1 of RFC 9438: 0.7 of it after a
@@ -93,6 +95,12 @@ func TestHyStart(t *testing.T) {
 		s.round(rtt)
 		require.InEpsilon(t, 2, c.cwnd/grown, 0.1)
 	})
+	t.Run("one acknowledgement of many", func(t *testing.T) {
+		s, c := start()
+		before := c.cwnd
+		s.ack(0, 30, rtt)
+		require.InDelta(t, before+hystartLimit*c.mss, c.cwnd, 1)
+	})
 	t.Run("off", func(t *testing.T) {
 		c := &Cubic{NoHyStart: true}
 		s := &script{c: c}
@@ -101,4 +109,79 @@ func TestHyStart(t *testing.T) {
 			require.Equal(t, 20<<i, s.round(rtt+time.Duration(i)*50*time.Millisecond))
 		}
 	})
+}
+
+// TestCubicReno: below the cubic function's own window it grows by 0.53 packets in a
+// round trip, and by one once it is what it was before the loss (RFC 9438 section
+// 4.3).
+func TestCubicReno(t *testing.T) {
+	const rtt = 10 * time.Millisecond
+	c := &Cubic{window: window{mss: 1000, max: 1e9, cwnd: 20e3, ssthresh: 14e3}}
+	c.rtt.add(rtt)
+	c.reduce()
+	require.InDelta(t, 14e3, c.cwnd, 1)
+	round := func(i int) float64 {
+		before := c.cwnd
+		for n := before / c.mss; n > 0; n-- {
+			c.grow(time.Second+time.Duration(i)*rtt, min(n, 1))
+		}
+		return (c.cwnd - before) / c.mss
+	}
+	for i := range 10 {
+		require.InDelta(t, cubicAlpha, round(i), 0.03)
+	}
+	for i := 10; c.cwnd < 20e3; i++ {
+		round(i)
+	}
+	for i := 15; i < 18; i++ {
+		require.InDelta(t, 1, round(i), 0.03)
+	}
+}
+
+// TestCubicPause: a window that is not needed does not move on along the cubic
+// function (section 5.8): the first round trip after a pause adds no more than those before.
+func TestCubicPause(t *testing.T) {
+	const rtt = 100 * time.Millisecond
+	c := &Cubic{NoReno: true}
+	s := &script{c: c}
+	s.fill()
+	for s.round(rtt) < 1000 {
+	}
+	s.ack(1, 1, rtt)
+	s.fill()
+	for c.inEpisode || !c.running {
+		s.round(rtt)
+	}
+	s.round(rtt)
+	before := c.cwnd
+	s.round(rtt)
+	grown := c.cwnd - before
+	for range 200 {
+		for n := len(s.out); n > 0; n -= 8 {
+			s.ack(0, min(n, 8), rtt)
+		}
+		s.now += 100 * time.Millisecond
+		c.OnSent(s.now, urcp.Packet{Seq: s.next, Bytes: defaultMSS, AppLimited: true})
+		s.out = append(s.out, scriptPacket{s.next, s.now})
+		s.next++
+	}
+	before = c.cwnd
+	s.fill()
+	s.round(rtt)
+	require.Positive(t, c.cwnd-before)
+	require.Less(t, c.cwnd-before, 2*grown)
+}
+
+// TestCubicTimeout: when everything in flight is lost it begins again with one
+// packet, and slow start ends at 0.7 of what was.
+func TestCubicTimeout(t *testing.T) {
+	const rtt = 40 * time.Millisecond
+	c := &Cubic{}
+	s := &script{c: c}
+	s.fill()
+	require.Equal(t, 20, s.round(rtt))
+	require.Equal(t, 40, s.round(rtt))
+	s.ack(len(s.out), 0, rtt)
+	require.Equal(t, 1, s.fill())
+	require.InDelta(t, 28*defaultMSS, c.ssthresh, 1)
 }

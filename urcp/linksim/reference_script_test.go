@@ -17,6 +17,8 @@ type script struct {
 	next uint64
 	out  []scriptPacket // in flight, oldest first
 	f    urcp.Feedback
+
+	markEvery uint64 // a packet whose number this divides arrives marked; zero for none
 }
 
 type scriptPacket struct {
@@ -55,7 +57,10 @@ func (s *script) ack(lost, n int, roundTrip time.Duration) {
 		s.f.Lost = append(s.f.Lost, p.seq)
 	}
 	for _, p := range s.out[lost : lost+n] {
-		s.f.Acked = append(s.f.Acked, urcp.Acked{Seq: p.seq, Received: p.at + roundTrip/2 - time.Hour, Timed: true})
+		s.f.Acked = append(s.f.Acked, urcp.Acked{
+			Seq: p.seq, Received: p.at + roundTrip/2 - time.Hour, Timed: true,
+			Marked: s.markEvery > 0 && p.seq%s.markEvery == 0,
+		})
 		s.now = max(s.now, p.at+roundTrip)
 		s.f.RTT = roundTrip
 	}
