@@ -43,6 +43,10 @@ func ConfigureServer(s *http.Server) error {
 	t.DynamicRecordSizingDisabled = true // a leg carries much, and every small record of it costs
 	forOthers := t.GetConfigForClient
 	ours := forPeer(t)
+	// A session ticket would go out in the handshake's last flight, which the handover
+	// does not count, under keys that the relay takes over.
+	bare := t.Clone()
+	bare.SessionTicketsDisabled = true
 	t.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		offered := slices.Contains(hello.SupportedProtos, carrier.ALPN)
 		if forOthers == nil {
@@ -50,7 +54,7 @@ func ConfigureServer(s *http.Server) error {
 			case offered:
 				return offerHandover(hello, ours), nil
 			case len(hello.SupportedProtos) == 0: // as stock RDP clients are, and no browser
-				return offerHandover(hello, t), nil
+				return offerHandover(hello, bare), nil
 			}
 			return nil, nil // t itself
 		}

@@ -8,12 +8,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/spectest"
 )
 
 func TestHeader(t *testing.T) {
@@ -106,6 +108,22 @@ func TestStatuses(t *testing.T) {
 	} {
 		require.Equal(t, want, statusOf(code))
 	}
+}
+
+func TestStatusesAreThoseOfTheSpecification(t *testing.T) {
+	_, block, found := strings.Cut(spectest.Text(t), "```vectors statuses\n")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```")
+	printed := make(map[reachback.Code]hresult)
+	for line := range strings.Lines(block) {
+		s, codes, _ := strings.Cut(strings.TrimSpace(line), ":")
+		n, err := strconv.ParseUint(s, 0, 32)
+		require.NoError(t, err)
+		for c := range strings.FieldsSeq(codes) {
+			printed[reachback.Code(c)] = hresult(n)
+		}
+	}
+	require.Equal(t, printed, statuses)
 }
 
 func TestResponses(t *testing.T) {

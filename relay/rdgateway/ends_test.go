@@ -3,12 +3,14 @@ package rdgateway
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback"
@@ -255,6 +257,38 @@ func TestRawSession(t *testing.T) {
 		synctest.Wait()
 		w.requireEnd(t, reachback.CodeClosed)
 		requireNothingHeld(t, w)
+	})
+}
+
+// The WebSocket of another library opens one, carries both ways and closes it.
+func TestRawSessionOfAnotherLibrary(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		answering := w.answering()
+		transport := &http.Transport{DialContext: w.net.Dial, TLSClientConfig: &tls.Config{RootCAs: w.roots}}
+		defer transport.CloseIdleConnections()
+		ws, resp, err := websocket.Dial(t.Context(), "wss://gw.example"+RawPath, &websocket.DialOptions{
+			HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"Authorization": {"Bearer " + w.token()}},
+		})
+		require.NoError(t, err)
+		require.Empty(t, resp.Header.Get("Sec-WebSocket-Extensions"))
+		host := <-answering
+		c := websocket.NetConn(t.Context(), ws, websocket.MessageBinary)
+		requireCarries(t, c, host, "a request of X.224")
+		requireCarries(t, host, c, "and its answer")
+		large := string(bytes.Repeat([]byte("0123456789"), 20_000))
+		requireCarries(t, c, host, large)
+		go io.WriteString(host, large)
+		got := make([]byte, len(large))
+		_, err = io.ReadFull(c, got)
+		require.NoError(t, err)
+		require.Equal(t, large, string(got))
+
+		require.NoError(t, ws.Close(websocket.StatusNormalClosure, ""))
+		_, err = host.Read(got)
+		require.ErrorIs(t, err, io.EOF)
+		host.Close()
+		synctest.Wait()
+		w.requireEnd(t, reachback.CodeClosed)
 	})
 }
 
