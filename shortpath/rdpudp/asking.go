@@ -18,8 +18,7 @@ type asking struct {
 	from      uint64 // the packet that first bore it
 	sent      bool   // such a packet was sent
 	confirmed bool   // and acknowledged
-	changed   time.Duration
-	perRTT    int // packets, smoothed, times eight
+	perRTT    int    // packets, smoothed, times eight
 }
 
 // next returns what the packet seq is to tell: each one, until one was acknowledged.
@@ -42,18 +41,18 @@ func (a *asking) acked(seq uint64) {
 	}
 }
 
-// adapt changes what the peer is to be told, when it is off by much and no more than
-// once in a round trip, where so many packets were sent within one.
+// adapt changes what the peer is to be told, where it knows what it was told before
+// and that is off by much: packets is how many were sent within the last round trip.
 func (a *asking) adapt(now time.Duration, rtt *rttEstimate, packets int) {
 	a.perRTT += packets - a.perRTT/8
-	if !a.begun || !a.confirmed || now-a.changed < rtt.smoothed {
+	if !a.begun || !a.confirmed {
 		return
 	}
 	delayed := min(max(a.perRTT/8/acksPerRTT, minAskDelayed), maxAdditions)
 	timeout := min(max(rtt.least(now)/4, minAskTimeout), maxAskTimeout)
 	want := DelayAckInfo{uint8(delayed), uint16(timeout / time.Millisecond)}
 	if off(int(want.MaxDelayed), int(a.want.MaxDelayed)) || off(int(want.TimeoutMs), int(a.want.TimeoutMs)) {
-		a.want, a.sent, a.confirmed, a.changed = want, false, false, now
+		a.want, a.sent, a.confirmed = want, false, false
 	}
 }
 

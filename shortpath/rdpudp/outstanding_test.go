@@ -150,8 +150,10 @@ func TestLossByTimeout(t *testing.T) {
 	require.Equal(t, 4*time.Second+325*ms, s.o.NextTimer())
 	require.EqualValues(t, 2, s.o.Stats().Timeouts)
 	at := 5 * time.Second
-	for range 20 {
+	require.Equal(t, []uint64{104}, s.o.OnTimer(at).Lost)
+	for range 100 {
 		s.send(at, 1)
+		require.Greater(t, s.o.NextTimer(), at)
 		require.LessOrEqual(t, s.o.NextTimer(), at+16*time.Second)
 		at = s.o.NextTimer()
 		require.NotNil(t, s.o.OnTimer(at))
