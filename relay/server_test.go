@@ -64,7 +64,7 @@ func TestConfigureServer(t *testing.T) {
 		for _, offer := range []struct {
 			config  *tls.Config
 			resumes bool
-		}{{ours(), false}, {&tls.Config{}, true}} {
+		}{{ours(), false}, {&tls.Config{}, false}, {&tls.Config{NextProtos: []string{"http/1.1"}}, true}} {
 			offer.config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
 			handshake(t, s, offer.config)
 			_, peer, _ := handshake(t, s, offer.config)
