@@ -46,8 +46,7 @@ type Acknowledger struct {
 	asked      bool
 	rtt        time.Duration
 
-	due      time.Duration // when an acknowledgement is to be sent, where dueSet
-	dueSet   bool
+	due      time.Duration // when an acknowledgement is to be sent
 	reported uint64        // the lowest number that no Ack has covered
 	since    time.Duration // when the first came that none has
 	gapShown bool          // that one was missing since the last Ack
@@ -172,34 +171,30 @@ func (a *Acknowledger) schedule(now time.Duration, idle, fresh bool) {
 // reckon sets due from what is waiting to be said.
 func (a *Acknowledger) reckon(now time.Duration) {
 	maxDelayed, timeout := a.delays()
-	at := func(t time.Duration) { a.due, a.dueSet = min(t, a.due), true }
-	a.due, a.dueSet = urcp.Never, false
-	waiting := int(min(a.arrived.low-a.reported, 1<<maxLogWindow))
+	waiting := a.arrived.low - a.reported
+	a.due = urcp.Never
 	switch {
-	case !a.arrived.missing():
+	case a.arrived.missing():
 		switch {
-		case waiting == 0:
-		case a.gapShown || waiting > maxDelayed:
-			at(now)
-		default:
-			at(a.since + timeout)
+		case waiting > 0 || a.part != 0:
+			a.due = now
+		case a.fresh > 0 && a.fresh < a.lastParts:
+			// A vector of several packets answers as many.
+			a.due = a.freshSince + timeout
+		case a.fresh > 0:
+			a.due = now
 		}
-	case waiting > 0 || a.part != 0:
-		at(now)
-	case a.fresh > 0:
-		// A vector of several packets answers as many.
-		if a.fresh >= a.lastParts {
-			at(now)
-		} else {
-			at(a.freshSince + timeout)
-		}
+	case waiting > uint64(maxDelayed) || waiting > 0 && a.gapShown:
+		a.due = now
+	case waiting > 0:
+		a.due = a.since + timeout
 	}
 }
 
 // NextAck returns when an acknowledgement is to be sent, at the latest: now or earlier
 // for at once, urcp.Never where there is nothing to acknowledge.
 func (a *Acknowledger) NextAck() time.Duration {
-	if !a.dueSet {
+	if !a.arrived.started() {
 		return urcp.Never
 	}
 	return a.due

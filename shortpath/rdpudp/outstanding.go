@@ -49,8 +49,8 @@ type sent struct {
 // still wait are lost with it.
 //
 // Acknowledgements of packets that were never sent are ignored, and of those that are
-// settled too, but for one: that a packet arrived that was taken for lost. Its memory is that of
-// the packets which the peer's window allows, and at most 1.5 MiB.
+// settled too, but for one: that a packet arrived that was taken for lost. Its memory
+// grows with the packets that wait, to some 4 MiB with the largest window.
 type Outstanding struct {
 	// First is the number of the first packet. Zero means 100, as Windows has it.
 	First uint64
@@ -90,14 +90,18 @@ type OutstandingStats struct {
 func (o *Outstanding) Stats() OutstandingStats { return o.stats }
 
 // SetRTT says what the handshake's round trip was, before the first packet.
-func (o *Outstanding) SetRTT(now, rtt time.Duration) { o.rtt.add(now, rtt) }
+func (o *Outstanding) SetRTT(now, rtt time.Duration) {
+	if rtt > 0 {
+		o.rtt.add(now, rtt)
+	}
+}
 
 // RTT returns the smoothed round trip, without the time for which the peer holds
 // acknowledgements back; zero while it is not known.
 func (o *Outstanding) RTT() time.Duration { return o.rtt.smoothed }
 
-// InFlight returns how many packets wait for an acknowledgement, or are before one
-// that does.
+// InFlight returns how much of the peer's window is in use, in packets: all from the
+// oldest that waits for its acknowledgement.
 func (o *Outstanding) InFlight() int { return int(o.next - o.low) }
 
 // Room returns how many more packets the peer's window has room for.

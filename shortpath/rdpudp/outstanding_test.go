@@ -133,6 +133,16 @@ func TestLossByTime(t *testing.T) {
 	require.Zero(t, s.o.Stats().Timeouts)
 }
 
+// As long as no round trip is known, time tells nothing of a packet that is overtaken.
+func TestLossWithoutARoundTrip(t *testing.T) {
+	s := sender{t: t}
+	s.send(0, 3)
+	f := s.o.OnPacket(400*ms, &Packet{Flags: FlagAckVector, LogWindow: 12, AckVector: AckVector{Base: 100, Elements: []byte{0x06}}})
+	require.Equal(t, []uint64{101, 102}, numbers(f))
+	require.Empty(t, f.Lost)
+	require.Equal(t, time.Second, s.o.NextTimer())
+}
+
 // Without any news the retransmission timeout tells, each time after twice as long.
 func TestLossByTimeout(t *testing.T) {
 	s := sender{t: t}

@@ -28,5 +28,8 @@ func (r *reordering) distance(now time.Duration) uint64 {
 
 // patience returns how long after it was sent a packet is lost that was overtaken.
 func (r *reordering) patience(now, rtt time.Duration) time.Duration {
+	if rtt == 0 { // not known yet
+		return initialTimeout
+	}
 	return rtt + rtt/8 + r.late.value(now) + time.Millisecond
 }
