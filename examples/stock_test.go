@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,7 +44,9 @@ func installStock(t *testing.T, args ...string) *installation {
 // Clients that know nothing of us open resources with the file that the feed gives them.
 func TestStockClients(t *testing.T) {
 	shadow := startDesktop(t)
-	in := installStock(t)
+	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	writePublisher(t, cert, key, "Publisher", time.Now().Add(time.Hour))
+	in := installStock(t, "-sign-cert", cert, "-sign-key", key)
 	host := in.host("host-shadow", shadow.addr, "-pool", "shadow")
 
 	// use opens the resource with the client, types, leaves, and looks at what the
