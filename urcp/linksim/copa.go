@@ -82,7 +82,10 @@ type Copa struct {
 	roundTripNow time.Duration // smallest of the feedback at hand
 }
 
-var _ Controller = (*Copa)(nil)
+var (
+	_ Controller  = (*Copa)(nil)
+	_ Snapshotter = (*Copa)(nil)
+)
 
 func (c *Copa) start() {
 	if c.mss != 0 {
@@ -101,11 +104,27 @@ func (c *Copa) defaultDelta() float64 {
 	return copaDelta
 }
 
-// Competing says whether the flow is in the competitive mode.
-func (c *Copa) Competing() bool { return c.competing }
-
-// Entries returns how many times the flow has entered the competitive mode.
-func (c *Copa) Entries() int { return c.entries }
+// Snapshot implements [Snapshotter]: mode, window, round trips, queueing delay, and
+// how many times the flow entered the competitive mode. The rest is zero.
+func (c *Copa) Snapshot() urcp.Snapshot {
+	c.start()
+	dq, standing, _ := c.queueing()
+	s := urcp.Snapshot{
+		Mode: urcp.Steady, Window: int(c.cwnd), Inflight: c.sentLog.bytes,
+		RTT: c.rtt.smoothed, BaseRTT: standing - dq, QueueDelay: dq,
+		Counters: urcp.Counters{Competitions: uint64(c.entries)},
+	}
+	switch {
+	case c.competing:
+		s.Mode = urcp.Competing
+	case !c.started:
+		s.Mode = urcp.Startup
+	}
+	if standing > 0 {
+		s.Rate = int64(8 * c.cwnd / standing.Seconds())
+	}
+	return s
+}
 
 // OnSent implements [Controller].
 func (c *Copa) OnSent(now time.Duration, p urcp.Packet) {

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback/urcp"
 )
 
 func copa() Controller { return &Copa{} }
@@ -128,8 +130,8 @@ func TestCopaReturns(t *testing.T) {
 	require.Less(t, r.Links[0].Queue(5*time.Second, 10*time.Second).P95, 12*ms)
 	require.Greater(t, r.Links[0].Queue(20*time.Second, 40*time.Second).P50, 40*ms)
 	require.Less(t, r.Links[0].Queue(41*time.Second, 60*time.Second).P95, 12*ms)
-	require.Positive(t, c.Entries())
-	require.False(t, c.Competing())
+	require.Positive(t, r.Flow("copa").Competitions)
+	require.Equal(t, urcp.Steady, c.Snapshot().Mode)
 }
 
 // TestCopaMixedRTT: five flows with 20 to 300 ms of path; the independent

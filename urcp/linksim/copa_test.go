@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/reachback/reachback/urcp"
 )
 
 // copaAt returns a Copa past its slow start with about so many packets in flight,
@@ -90,13 +92,13 @@ func TestCopaModes(t *testing.T) {
 	s := copaAt(t, 60, c)
 	s.paced(40 * time.Millisecond)
 	s.paced(40 * time.Millisecond)
-	require.False(t, c.Competing())
+	require.Equal(t, urcp.Steady, c.Snapshot().Mode)
 	for range 12 {
 		s.paced(100 * time.Millisecond)
 		s.paced(140 * time.Millisecond)
 	}
-	require.True(t, c.Competing())
-	require.Equal(t, 1, c.Entries())
+	require.Equal(t, urcp.Competing, c.Snapshot().Mode)
+	require.EqualValues(t, 1, c.Snapshot().Counters.Competitions)
 	raised := 1 / c.delta
 	require.Greater(t, raised, 2.0)
 	for range 8 {
@@ -108,7 +110,7 @@ func TestCopaModes(t *testing.T) {
 	require.InEpsilon(t, raised/2, 1/c.delta, 0.2)
 	s.paced(40 * time.Millisecond)
 	s.paced(40 * time.Millisecond)
-	require.False(t, c.Competing())
+	require.Equal(t, urcp.Steady, c.Snapshot().Mode)
 	require.Equal(t, 0.5, c.delta)
 
 	c = &Copa{NoSwitching: true}
@@ -116,7 +118,7 @@ func TestCopaModes(t *testing.T) {
 	for range 20 {
 		s.paced(140 * time.Millisecond)
 	}
-	require.False(t, c.Competing())
+	require.Equal(t, urcp.Steady, c.Snapshot().Mode)
 	require.Equal(t, 0.5, c.delta)
 }
 
