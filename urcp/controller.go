@@ -270,7 +270,7 @@ func (c *Controller) measure(t time.Duration, b *batch) {
 		c.delay.sample(t, b)
 	}
 	c.delivery.sample(t, b.received, b.timed, b.sent, b.bytes,
-		seconds(c.delay.minRTT), seconds(c.delay.srtt), b.limited)
+		seconds(c.delay.minRTT), seconds(2*c.delay.srtt), b.limited)
 }
 
 // rate is what the window amounts to, in bytes per second.

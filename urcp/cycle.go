@@ -64,11 +64,11 @@ func (c *Controller) level() float64 {
 // refill is for how many rounds the queue has to be empty before the window rises
 // faster, and by how much a round trip: sooner and by more on links whose rate changes
 // by itself, as that of radio links does.
-func (c *Controller) refill() (rounds int, gain float64) {
+func (c *Controller) refill() (rounds int, gain, most float64) {
 	if c.delay.noise.lumps > lumpy {
-		return emptyRounds / 2, emptyGain * 5 / 4
+		return emptyRounds / 2, emptyGain * 5 / 4, upMost
 	}
-	return emptyRounds, emptyGain
+	return emptyRounds, emptyGain, upMost
 }
 
 // price is the congestion level X, in seconds of queueing delay.
@@ -86,12 +86,13 @@ func (c *Controller) price() float64 {
 func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 	y := &c.cycle
 	q, k1 := c.delay.queue, c.level()
+	rounds, gain, most := c.refill()
 	up := c.rate()*c.price() < k1
 	if up != y.up {
 		y.up, y.velocity, y.same = up, 1, 0
 	} else if round {
 		if y.same++; y.same > steadyRounds {
-			y.velocity = min(2*y.velocity, max(upMost*c.window/k1, 1))
+			y.velocity = min(2*y.velocity, max(most*c.window/k1, 1))
 		}
 	}
 	if q > emptyQueue {
@@ -105,7 +106,7 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		if c.limited() {
 			return
 		}
-		if rounds, gain := c.refill(); y.empty > rounds && c.loss.ratio < c.loss.inherent+lossUnit {
+		if y.empty > rounds && c.loss.ratio < c.loss.inherent+lossUnit {
 			step += gain * float64(b.bytes) * min(1, emptyRTT/c.delay.minRTT)
 		}
 		c.window += step

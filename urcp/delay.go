@@ -17,7 +17,8 @@ const (
 	maxStanding = 40 * time.Millisecond
 	// lumpStanding is the window on paths that release packets in lumps: some of them
 	// have to fall in it.
-	lumpStanding = 60 * time.Millisecond
+	lumpStanding = 80 * time.Millisecond
+	varyStanding = 20 * time.Millisecond
 	// minRoundTrip bounds what a peer can make of its word about its own delay.
 	minRoundTrip = 50 * time.Microsecond
 	// staleBase is the age at which a base delay has to be seen again, by draining
@@ -64,8 +65,11 @@ func (d *delay) rtt(rtt, lag time.Duration) {
 
 // standing is the window over which the lowest delay counts as the standing queue.
 func (d *delay) standing() time.Duration {
-	if d.noise.lumps > lumpiest {
+	switch {
+	case d.noise.lumps > lumpiest:
 		return max(lumpStanding, seconds(d.srtt))
+	case d.noise.lumps > lumpy:
+		return max(seconds(d.srtt/2), varyStanding)
 	}
 	return min(max(seconds(d.srtt/2), minStanding), max(maxStanding, seconds(d.srtt/8)))
 }

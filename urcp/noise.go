@@ -68,7 +68,7 @@ func (z *noise) jitter() float64 {
 // sent. A queue that all fill evenly keeps the two about equal, however long it is; a
 // link that holds packets back releases them together.
 func (z *noise) spans(arrived, sent time.Duration) {
-	if sent < time.Millisecond/4 {
+	if sent < time.Millisecond {
 		return
 	}
 	v := 0.0
