@@ -23,7 +23,7 @@ func TestStockSessionIsCountedRecordedAndKilled(t *testing.T) {
 	in := installStock(t)
 	host := in.host("host", d.addr, "-pool", "shadow")
 	file := in.stockFile(t, "alice", "shadow")
-	v := d.open(t, "killed", "xfreerdp", file, "/cert:ignore", noReconnect)
+	v := d.open(t, "killed", "xfreerdp", file, "/cert:ignore")
 	id := host.await("session", patience).str("session")
 
 	live := in.liveSessions()
@@ -46,7 +46,7 @@ func TestStockSessionIsCountedRecordedAndKilled(t *testing.T) {
 	}
 
 	// The pool's only host has one slot.
-	bob := startViewer(t, "full", "xfreerdp", in.stockFile(t, "bob", "shadow"), "/cert:ignore", noReconnect)
+	bob := startViewer(t, "full", "xfreerdp", in.stockFile(t, "bob", "shadow"), "/cert:ignore")
 	require.NotZero(t, bob.client.exit(soon), bob.client.log())
 	in.recorded("user=bob", "hosts_full")
 	d.greet(t, v)
@@ -58,7 +58,7 @@ func TestStockSessionIsCountedRecordedAndKilled(t *testing.T) {
 	require.Empty(t, in.liveSessions())
 
 	// What is killed does not come back with its file.
-	again := startViewer(t, "killed-again", "xfreerdp", file, "/cert:ignore", noReconnect)
+	again := startViewer(t, "killed-again", "xfreerdp", file, "/cert:ignore")
 	require.NotZero(t, again.client.exit(soon), again.client.log())
 	require.Empty(t, in.liveSessions())
 }
@@ -69,7 +69,7 @@ func TestG10_TriesOfSecurityProtocolsAreOneSession(t *testing.T) {
 	d := startShadow(t, "/sec:rdp") // refuses what clients ask for first
 	in := installStock(t)
 	hosts := []*process{in.host("host1", d.addr, "-pool", "shadow"), in.host("host2", d.addr, "-pool", "shadow")}
-	v := d.open(t, "retries", "xfreerdp", in.stockFile(t, "alice", "shadow"), "/cert:ignore", noReconnect)
+	v := d.open(t, "retries", "xfreerdp", in.stockFile(t, "alice", "shadow"), "/cert:ignore")
 	d.greet(t, v)
 
 	live := in.liveSessions()
@@ -96,17 +96,14 @@ func TestStockClientLosesItsHost(t *testing.T) {
 	in := installStock(t)
 	host := in.host("host-shadow", shadow.addr, "-pool", "shadow")
 	in.host("host-other", other.addr, "-pool", "weston")
-	v := shadow.open(t, "lost", "xfreerdp", in.stockFile(t, "alice", "shadow"), "/cert:ignore", noReconnect)
-	neighbour := other.open(t, "neighbour", "xfreerdp", in.stockFile(t, "alice", "weston"), "/cert:ignore", noReconnect, "/gt:http,no-websockets")
+	v := shadow.open(t, "lost", "xfreerdp", in.stockFile(t, "alice", "shadow"), "/cert:ignore")
+	neighbour := other.open(t, "neighbour", "xfreerdp", in.stockFile(t, "alice", "weston"), "/cert:ignore", "/gt:http,no-websockets")
 	host.signal(syscall.SIGKILL)
 	require.NotZero(t, v.client.exit(soon), v.client.log())
 	in.recorded("user=alice", "host_lost")
 	other.greet(t, neighbour)
 	neighbour.leave()
 }
-
-// noReconnect has FreeRDP say that the connection is lost, where it would try again.
-const noReconnect = "-auto-reconnect"
 
 func (in *installation) liveSessions() []api.Session {
 	in.t.Helper()

@@ -29,7 +29,7 @@ func TestStockClientIsRefused(t *testing.T) {
 	fails := func(t *testing.T, code, file string, args ...string) {
 		t.Helper()
 		began := time.Now()
-		c := startOn(t, startX(t, "640x480x24"), "xfreerdp", append([]string{file, "/cert:ignore", noReconnect}, args...)...)
+		c := startOn(t, startX(t, "640x480x24"), "xfreerdp", append([]string{file, "/cert:ignore"}, args...)...)
 		require.NotZero(t, c.exit(patience), c.log())
 		t.Logf("FreeRDP ended after %v with %d", time.Since(began).Round(time.Millisecond), c.cmd.ProcessState.ExitCode())
 		eventually(t, "the gateway's log says "+code, func() bool {

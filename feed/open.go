@@ -87,6 +87,11 @@ func (h *Handler) connectionFile(r *reachback.Resource, c *reachback.Connection)
 	if err := f.Set("gatewayhostname", 's', gateways[rand.IntN(len(gateways))]); err != nil {
 		return nil, err
 	}
+	// Whoever comes back after a minute is refused, and would try twenty times
+	// before the user was told.
+	if err := f.Set("autoreconnection enabled", 'i', "0"); err != nil {
+		return nil, err
+	}
 	if err := f.Set(nameToken, 's', ""); err != nil {
 		return nil, err
 	}

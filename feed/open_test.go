@@ -66,6 +66,7 @@ func connectionFile(t *testing.T, w *httptest.ResponseRecorder, resource string)
 	for name, want := range map[string]string{
 		"full address": resource, "alternate full address": resource, "gatewayhostname": "gw.example.test:8443",
 		"gatewayusagemethod": "1", "gatewayprofileusagemethod": "1", "gatewaycredentialssource": "5", "promptcredentialonce": "0",
+		"autoreconnection enabled": "0",
 	} {
 		got, _ := f.Get(name)
 		require.Equal(t, want, got.Value, name)
@@ -86,7 +87,7 @@ func TestConnectAnswersWithAFile(t *testing.T) {
 	_, second := connectionFile(t, request(h, "POST", pathConnect, desktop, auth, acceptFile), "desktop")
 	require.NotEqual(t, first, second)
 	for _, s := range stored.Settings() {
-		if s.Name != "gatewayhostname" {
+		if s.Name != "gatewayhostname" && s.Name != "autoreconnection enabled" {
 			got, _ := f.Get(s.Name)
 			require.Equal(t, s, got, "it does what the stored file does")
 		}
