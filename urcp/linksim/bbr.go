@@ -52,7 +52,6 @@ type BBR struct {
 	MaxWindow int
 
 	window
-	pacer pacer
 
 	mode       bbrMode
 	pacingGain float64
@@ -348,8 +347,5 @@ func (c *BBR) NextTimer() time.Duration { return urcp.Never }
 // NextSend implements [Controller].
 func (c *BBR) NextSend(now time.Duration, bytes int) time.Duration {
 	c.start()
-	if at := c.nextSend(now, bytes); at == urcp.Never {
-		return at
-	}
-	return max(now, c.pacer.next)
+	return c.nextSend(now, bytes)
 }

@@ -55,7 +55,6 @@ type Copa struct {
 	NoLossLimit bool
 
 	window
-	pacer pacer
 
 	standing, shortest extreme // round trips of srtt/2 and of ten seconds
 	longest            extreme // round trips of four srtt
@@ -65,8 +64,10 @@ type Copa struct {
 	// Of the round, which ends when a packet sent in it is acknowledged.
 	roundEnd   uint64
 	roundStart float64 // window
-	up         bool    // direction of the last round
-	same       int     // rounds in that direction
+	roundSince time.Duration
+	roundAcked int  // bytes
+	up         bool // direction of the last round
+	same       int  // rounds in that direction
 	velocity   float64
 
 	delta       float64 // as of now
@@ -165,14 +166,14 @@ func (c *Copa) OnFeedback(now time.Duration, f *urcp.Feedback) {
 		c.standing.add(int64(now), srtt/2, int64(c.roundTripNow))
 		c.shortest.add(int64(now), int64(copaMemory), int64(c.roundTripNow))
 		c.longest.add(int64(now), 4*srtt, int64(c.roundTripNow))
-		c.fastest.add(int64(now), int64(copaMemory), int64(c.cwnd/c.roundTripNow.Seconds()))
 	}
 	c.switchMode(now, episode)
 	if acked > 0 {
 		c.move(float64(acked))
 	}
+	c.roundAcked += acked
 	if newest >= c.roundEnd && acked > 0 {
-		c.endRound()
+		c.endRound(now)
 	}
 	c.limitLoss(now)
 	if timeout {
@@ -221,7 +222,11 @@ func (c *Copa) move(acked float64) {
 }
 
 // endRound sets direction and velocity, once per window.
-func (c *Copa) endRound() {
+func (c *Copa) endRound(now time.Duration) {
+	if d := now - c.roundSince; d > 0 && c.roundSince > 0 {
+		c.fastest.add(int64(now), int64(copaMemory), int64(float64(c.roundAcked)/d.Seconds()))
+	}
+	c.roundSince, c.roundAcked = now, 0
 	up := c.cwnd > c.roundStart
 	if up == c.up {
 		c.same++
@@ -243,10 +248,10 @@ func (c *Copa) switchMode(now time.Duration, loss bool) {
 	if c.roundTripNow > 0 {
 		shortest, _ := c.shortest.value()
 		longest, _ := c.longest.value()
-		fastest, _ := c.fastest.value()
+		fastest, known := c.fastest.value()
 		queued := time.Duration(int64(c.roundTripNow) - shortest).Seconds()
 		swing := time.Duration(longest - shortest).Seconds()
-		if queued <= max(0.1*swing, copaNearlyEmpty*c.mss/float64(fastest)) || !c.started {
+		if queued <= max(0.1*swing, copaNearlyEmpty*c.mss/float64(max(fastest, 1))) || !known || !c.started {
 			c.lastEmpty = now
 		}
 	}
@@ -290,10 +295,7 @@ func (c *Copa) NextTimer() time.Duration { return urcp.Never }
 // NextSend implements [Controller].
 func (c *Copa) NextSend(now time.Duration, bytes int) time.Duration {
 	c.start()
-	if at := c.nextSend(now, bytes); at == urcp.Never {
-		return at
-	}
-	return max(now, c.pacer.next)
+	return c.nextSend(now, bytes)
 }
 
 // A pacer spaces packets at a rate. Time that was not used is lost: there are no

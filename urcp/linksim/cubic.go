@@ -17,7 +17,8 @@ const (
 )
 
 // Cubic is the TCP congestion control of RFC 9438 with its Reno-friendly region and
-// fast convergence, started by HyStart++ (RFC 9406). It sends in bursts, unpaced.
+// fast convergence, started by HyStart++ (RFC 9406). It sends in bursts unless it is
+// Paced.
 //
 // It is simpler than a real one as [Reno] is, and in these: a spurious loss is
 // not undone, and the window before a reduction stands for the bytes in flight in
@@ -27,6 +28,10 @@ type Cubic struct {
 	MSS int
 	// MaxWindow is the largest window in bytes; 0 means 16384 full packets.
 	MaxWindow int
+	// Paced spaces packets at 1.2 windows in a round trip, and two in slow start, as
+	// Linux does with the fq queue. A burst of one acknowledgement's packets else
+	// overflows a buffer that is shorter.
+	Paced bool
 	// NoHyStart makes slow start end with the first loss only.
 	NoHyStart bool
 	// NoReno leaves the Reno-friendly region (section 4.3) out: the window follows
@@ -57,7 +62,8 @@ var _ Controller = (*Cubic)(nil)
 // OnSent implements [Controller].
 func (c *Cubic) OnSent(now time.Duration, p urcp.Packet) {
 	c.init(c.MSS, c.MaxWindow)
-	c.sent(now, p)
+	c.paced = c.Paced
+	c.leave(now, p)
 }
 
 // OnFeedback implements [Controller].

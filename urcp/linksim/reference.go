@@ -34,6 +34,9 @@ type window struct {
 	max  float64
 	cwnd float64 // bytes
 
+	paced bool
+	pacer pacer
+
 	ssthresh   float64 // bytes
 	episodeEnd uint64  // a loss before this packet belongs to the last episode
 	inEpisode  bool
@@ -95,11 +98,25 @@ func (w *window) clamp(packets float64) {
 	w.cwnd = max(packets*w.mss, min(w.cwnd, w.max))
 }
 
-// nextSend lets a packet go whenever the window has room for it: in bursts as
-// large as the acknowledgements, as a kernel without a pacing queue does.
+// leave takes note of a packet. The pacing rate is that of Linux with the fq queue:
+// 1.2 windows in a round trip, and two in slow start.
+func (w *window) leave(now time.Duration, p urcp.Packet) {
+	w.sent(now, p)
+	if w.paced && w.rtt.smoothed > 0 {
+		gain := 1.2
+		if w.slowStart() {
+			gain = 2
+		}
+		w.pacer.sent(now, p.Bytes, gain*w.cwnd/w.rtt.smoothed.Seconds())
+	}
+}
+
+// nextSend lets a packet go whenever the window has room for it: where it is not
+// paced, in bursts as large as the acknowledgements, as a kernel without a pacing
+// queue does.
 func (w *window) nextSend(now time.Duration, bytes int) time.Duration {
 	if w.sentLog.bytes == 0 || float64(w.sentLog.bytes+bytes) <= w.cwnd {
-		return now
+		return max(now, w.pacer.next)
 	}
 	return urcp.Never
 }

@@ -9,7 +9,7 @@ import (
 // Reno is TCP NewReno: slow start, one full packet more per round trip, half the
 // window after a loss (RFC 5681 and RFC 6582), with the initial window of RFC 6928.
 // It counts acknowledged bytes (RFC 3465), so that delayed acknowledgements do not
-// slow it down, and sends in bursts, unpaced.
+// slow it down, and sends in bursts unless it is Paced.
 //
 // It is simpler than a real one in that a lost packet is found by the flow, from
 // each packet's own acknowledgement, so that there is no inflation of the window
@@ -21,6 +21,10 @@ type Reno struct {
 	MSS int
 	// MaxWindow is the largest window in bytes; 0 means 16384 full packets.
 	MaxWindow int
+	// Paced spaces packets at 1.2 windows in a round trip, and two in slow start, as
+	// Linux does with the fq queue. A burst of one acknowledgement's packets else
+	// overflows a buffer that is shorter.
+	Paced bool
 
 	window
 }
@@ -30,7 +34,8 @@ var _ Controller = (*Reno)(nil)
 // OnSent implements [Controller].
 func (c *Reno) OnSent(now time.Duration, p urcp.Packet) {
 	c.init(c.MSS, c.MaxWindow)
-	c.sent(now, p)
+	c.paced = c.Paced
+	c.leave(now, p)
 }
 
 // OnFeedback implements [Controller].

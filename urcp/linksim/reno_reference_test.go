@@ -42,3 +42,18 @@ func TestRenoLoss(t *testing.T) {
 		require.InEpsilon(t, math.Sqrt(1.5/p), window, 0.16)
 	}
 }
+
+// TestPaced: a buffer of three packets does not hold the burst that eight packets
+// acknowledged at once let go.
+func TestPaced(t *testing.T) {
+	for name, c := range map[string]func(paced bool) Controller{
+		"reno":  func(paced bool) Controller { return &Reno{Paced: paced} },
+		"cubic": func(paced bool) Controller { return &Cubic{Paced: paced} },
+	} {
+		b := bottle{rate: 10e6, rtt: 40 * ms, buffer: 4 * ms, duration: 30 * time.Second}
+		b.flows = several(1, func() Controller { return c(false) })
+		require.Less(t, b.run(t).utilisation, 0.3, name)
+		b.flows = several(1, func() Controller { return c(true) })
+		require.Greater(t, b.run(t).utilisation, 0.65, name)
+	}
+}
