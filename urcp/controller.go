@@ -129,25 +129,38 @@ func (c *Controller) OnSent(now time.Duration, p Packet) {
 
 // batch is what one feedback says, whatever the order of its packets.
 type batch struct {
-	bytes    int64 // newly acknowledged
-	packets  int
-	lost     int
-	fresh    int // of the lost, those sent since a loss test began
-	late     int // acknowledged after they counted as lost
-	marked   int
-	limited  bool // the newest left with nothing behind it
-	newest   uint64
-	sent     time.Duration // when the newest was sent
-	lowest   time.Duration // one-way delay, where timed
-	timed    bool
-	owd      time.Duration // of the newest, where paired
-	paired   bool
-	rtt      float64
-	received time.Duration // the latest
-	earliest time.Duration
-	first    time.Duration // when the first and the last of the timed were sent
-	last     time.Duration
-	timedN   int
+	bytes   int64 // newly acknowledged
+	packets int
+	lost    int
+	fresh   int // of the lost, those sent since a loss test began
+	late    int // acknowledged after they counted as lost
+	marked  int
+	limited bool // the newest left with nothing behind it
+	newest  uint64
+	sent    time.Duration // when the newest was sent
+	lowest  time.Duration // one-way delay, where timed
+	timed   bool
+	owd     time.Duration // of the newest, where paired
+	paired  bool
+	rtt     float64
+	span    // of the timed
+}
+
+// span is over what time packets were sent and arrived.
+type span struct {
+	n                  int
+	received, earliest time.Duration // on the peer's clock
+	first, last        time.Duration // sent
+}
+
+func (s *span) join(o span) {
+	if s.n == 0 {
+		*s = o
+		return
+	}
+	s.n += o.n
+	s.received, s.earliest = max(s.received, o.received), min(s.earliest, o.earliest)
+	s.first, s.last = min(s.first, o.first), max(s.last, o.last)
 }
 
 // OnFeedback takes in what the peer says has arrived and what the sender takes for
@@ -206,13 +219,8 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 			if owd := a.Received - p.at; !b.timed || owd < b.lowest {
 				b.lowest = owd
 			}
-			if !b.timed {
-				b.received, b.earliest, b.first, b.last = a.Received, a.Received, p.at, p.at
-			}
-			b.received, b.earliest = max(b.received, a.Received), min(b.earliest, a.Received)
-			b.first, b.last = min(b.first, p.at), max(b.last, p.at)
+			b.join(span{1, a.Received, a.Received, p.at, p.at})
 			b.timed = true
-			b.timedN++
 			if p.train {
 				c.train.arrived(a.Received, p.bytes)
 			}

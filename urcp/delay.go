@@ -107,9 +107,7 @@ func (d *delay) sample(now time.Duration, b *batch) {
 	d.recent.push(now, d.standing(), v)
 	d.update(now)
 	d.noise.sample(d.above, v-d.base)
-	if b.timedN >= 4 {
-		d.noise.spans(b.received-b.earliest, b.last-b.first)
-	}
+	d.noise.spans(b)
 	if b.paired {
 		owd := (b.owd - d.ref).Seconds() - d.clock.correction(now)
 		back := max(0, b.rtt-d.minRTT-max(0, owd-d.base))

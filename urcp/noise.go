@@ -22,6 +22,10 @@ const (
 	lumpy = 0.05
 	// lumpiest is from where on most packets come in lumps, as on Wi-Fi.
 	lumpiest = 0.8
+	// Over how many packets, sent over what time at least, it is seen whether they come
+	// in lumps.
+	spanPackets = 6
+	spanLeast   = time.Millisecond
 	// quietSamples bounds what a drain keeps.
 	quietSamples = 32
 )
@@ -36,6 +40,7 @@ type noise struct {
 	last   float64
 	moved  float64 // sum of differences in a measurement
 
+	group span    // packets of which it is still to be seen
 	lumps float64 // part of the feedbacks whose packets arrived in lumps
 
 	block  time.Duration // when the block began
@@ -64,11 +69,18 @@ func (z *noise) jitter() float64 {
 	return z.spread
 }
 
-// spans takes in over what time some packets arrived, and over what time they were
-// sent. A queue that all fill evenly keeps the two about equal, however long it is; a
-// link that holds packets back releases them together.
-func (z *noise) spans(arrived, sent time.Duration) {
-	if sent < time.Millisecond {
+// spans takes in over what time packets arrived, and over what time they were sent. A
+// queue that all fill evenly keeps the two about equal, however long it is; a link that
+// holds packets back releases them together.
+func (z *noise) spans(b *batch) {
+	g := &z.group
+	g.join(b.span)
+	if g.n < spanPackets {
+		return
+	}
+	arrived, sent := g.received-g.earliest, g.last-g.first
+	g.n = 0
+	if sent < spanLeast {
 		return
 	}
 	v := 0.0
