@@ -66,6 +66,17 @@ func Buffer(rate int64, d time.Duration) int {
 	return int(min(bytes, math.MaxInt))
 }
 
+// delay is the propagation time at a moment.
+func (l *Link) delay(at time.Duration) time.Duration {
+	d := l.Delay
+	for _, r := range l.Routes {
+		if r.At <= at {
+			d = r.Delay
+		}
+	}
+	return d
+}
+
 func (q *Queue) bounds() (bytes, packets int) {
 	if q.Bytes == 0 && q.Packets == 0 {
 		return 4 << 20, 1 << 30

@@ -1,6 +1,7 @@
 package linksim
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -57,11 +58,7 @@ func (r *LinkResult) QueueOverTime(from, to time.Duration) Delays {
 	last := from
 	var sum float64
 	for d := range r.departures.within(from, to) {
-		begin := max(last, d.at-d.queued)
-		if d.queued == 0 {
-			begin = d.at
-		}
-		w := d.at - begin
+		w := d.at - max(last, d.at-d.queued)
 		last = d.at
 		busy += w
 		v = append(v, weighted{d.queued, w})
@@ -71,7 +68,7 @@ func (r *LinkResult) QueueOverTime(from, to time.Duration) Delays {
 		return Delays{}
 	}
 	v = append(v, weighted{0, to - from - busy})
-	slices.SortFunc(v, func(a, b weighted) int { return int(a.delay - b.delay) })
+	slices.SortFunc(v, func(a, b weighted) int { return cmp.Compare(a.delay, b.delay) })
 	quantile := func(q float64) time.Duration {
 		rest := time.Duration(float64(to-from) * q)
 		for _, x := range v {

@@ -57,7 +57,11 @@ func TestQueueOverTime(t *testing.T) {
 	l := r.Link("link")
 	require.Equal(t, 4*ms, l.Queue(0, time.Second).P50)
 	require.Equal(t, 9*ms, l.Queue(0, time.Second).P95)
-	over := l.QueueOverTime(0, time.Second)
+	over := l.QueueOverTime(0, 10*ms+1)
+	require.Equal(t, 4*ms, over.P50)
+	require.Equal(t, 9*ms, over.P95)
+	require.InDelta(t, float64(4500*time.Microsecond), float64(over.Mean), 1000)
+	over = l.QueueOverTime(0, time.Second)
 	require.Zero(t, over.P99)
 	require.Equal(t, 9*ms, over.Max)
 }

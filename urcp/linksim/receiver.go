@@ -88,7 +88,7 @@ func newReceiver(s *sim, f *flow) *receiver {
 	r.back = newLine(s, hop{})
 	there := f.cfg.Delay
 	for _, l := range f.cfg.Path {
-		there += s.sc.Links[l].Delay
+		there += s.sc.Links[l].delay(f.cfg.Start)
 	}
 	r.delay = f.cfg.Return
 	if len(f.cfg.Back) == 0 && f.cfg.Return == 0 {
@@ -96,7 +96,7 @@ func newReceiver(s *sim, f *flow) *receiver {
 	}
 	base := there + r.delay
 	for _, l := range f.cfg.Back {
-		base += s.sc.Links[l].Delay
+		base += s.sc.Links[l].delay(f.cfg.Start)
 	}
 	r.reporter = newReporter(s, r, base)
 	f.result.BaseRTT = base

@@ -78,7 +78,7 @@ func (d *departure) own() time.Duration { return max(0, d.queued-d.wait) }
 // time.
 type FlowResult struct {
 	Name string
-	// BaseRTT is the round trip without queues, at the start.
+	// BaseRTT is the round trip without queues, when the flow starts.
 	BaseRTT                     time.Duration
 	Sent, SentBytes             int64
 	Delivered, DeliveredBytes   int64 // duplicates not counted

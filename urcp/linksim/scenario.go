@@ -42,7 +42,7 @@ type Flow struct {
 	Delay time.Duration
 	// Back are the links that its acknowledgements cross, and Return the
 	// propagation time in addition to theirs. Where there is neither, the way back
-	// takes as long as the propagation on the way there at the start.
+	// takes as long as the propagation on the way there when the flow starts.
 	Back   []int
 	Return time.Duration
 	// PacketBytes is the size on the wire of a full packet. Zero means 1250.
