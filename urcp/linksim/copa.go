@@ -79,7 +79,7 @@ type Copa struct {
 
 	// What was acknowledged and lost since lossSince.
 	lossSince    time.Duration
-	lost30, all  int
+	gone, all    int
 	roundTripNow time.Duration // smallest of the feedback at hand
 }
 
@@ -159,7 +159,7 @@ func (c *Copa) OnFeedback(now time.Duration, f *urcp.Feedback) {
 		c.all++
 	}
 	episode, timeout := c.window.lost(f)
-	c.lost30 += len(f.Lost)
+	c.gone += len(f.Lost)
 	c.all += len(f.Lost)
 	if c.roundTripNow > 0 {
 		srtt := int64(c.rtt.smoothed)
@@ -280,10 +280,10 @@ func (c *Copa) limitLoss(now time.Duration) {
 	if c.NoLossLimit || now-c.lossSince <= 2*c.rtt.smoothed || c.all <= 20 {
 		return
 	}
-	if 10*c.lost30 > 3*c.all {
+	if 10*c.gone > 3*c.all {
 		c.cwnd *= 0.7
 	}
-	c.lossSince, c.lost30, c.all = now, 0, 0
+	c.lossSince, c.gone, c.all = now, 0, 0
 }
 
 // OnTimer implements [Controller]. Copa sets no timer.
@@ -296,13 +296,4 @@ func (c *Copa) NextTimer() time.Duration { return urcp.Never }
 func (c *Copa) NextSend(now time.Duration, bytes int) time.Duration {
 	c.start()
 	return c.nextSend(now, bytes)
-}
-
-// A pacer spaces packets at a rate. Time that was not used is lost: there are no
-// bursts after a pause.
-type pacer struct{ next time.Duration }
-
-// sent takes note of a packet; the rate is in bytes per second.
-func (p *pacer) sent(now time.Duration, bytes int, rate float64) {
-	p.next = max(p.next, now) + time.Duration(float64(bytes)/rate*float64(time.Second))
 }

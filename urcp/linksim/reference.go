@@ -121,6 +121,15 @@ func (w *window) nextSend(now time.Duration, bytes int) time.Duration {
 	return urcp.Never
 }
 
+// A pacer spaces packets at a rate. Time that was not used is lost: there are no
+// bursts after a pause.
+type pacer struct{ next time.Duration }
+
+// sent takes note of a packet; the rate is in bytes per second.
+func (p *pacer) sent(now time.Duration, bytes int, rate float64) {
+	p.next = max(p.next, now) + time.Duration(float64(bytes)/rate*float64(time.Second))
+}
+
 // An rtt is the smoothed round-trip time of RFC 6298 with one sample for every
 // feedback.
 type rtt struct {
