@@ -9,9 +9,10 @@ import (
 type Feedback struct {
 	// Kind is the form: [Ideal], or [RDPUDP2].
 	Kind FeedbackKind
-	// Packets is after how many packets it reports, and Delay how long it keeps a
-	// packet to itself at most. Zero means 8 packets, and a quarter of the round trip
-	// without queues. A packet that comes out of order is reported at once.
+	// Packets is after how many packets ideal feedback reports, and Delay how long it
+	// keeps a packet to itself at most. Zero means 8 packets, and a quarter of the round
+	// trip without queues. A packet that comes out of order is reported at once. With
+	// RDP-UDP2 the sender asks for what it wants.
 	Packets int
 	Delay   time.Duration
 }
@@ -21,10 +22,11 @@ type FeedbackKind uint8
 
 const (
 	// Ideal feedback gives the exact time of every packet, and loses nothing: an
-	// acknowledgement repeats what a lost one said.
+	// acknowledgement repeats what a lost one said. A packet is taken for lost when
+	// three later ones have come, or after the timeout of RFC 6298.
 	Ideal FeedbackKind = iota
 	// RDPUDP2 is what [MS-RDPEUDP2] carries: encoded, with all that its format rounds
-	// and leaves out, and decoded again.
+	// and leaves out, and decoded again. It has no room for marks of ECN.
 	RDPUDP2
 )
 

@@ -23,7 +23,10 @@ type Scenario struct {
 	Settle time.Duration
 	// Bin is the width of the bins of the result. Zero means 100 ms.
 	Bin time.Duration
-	// Log takes every event as a line of JSON, if it is set.
+	// Log takes every event as a line of JSON, if it is set: t, in nanoseconds; event,
+	// one of sent, dropped, received and feedback; flow; and what belongs to the event,
+	// such as seq, bytes, and the link that dropped and its reason. Acknowledgements
+	// have ack, and only their drops are logged.
 	Log io.Writer
 }
 

@@ -32,8 +32,15 @@ func Run(sc *Scenario) (*Result, error) {
 	if err := sc.check(); err != nil {
 		return nil, fmt.Errorf("linksim: scenario %q: %w", sc.Name, err)
 	}
-	s := &sim{sc: sc, result: newResult(sc)}
-	s.log = newEventLog(sc.Log)
+	s := newSim(sc)
+	if err := s.run(); err != nil {
+		return nil, fmt.Errorf("linksim: scenario %q: %w", sc.Name, err)
+	}
+	return s.result, nil
+}
+
+func newSim(sc *Scenario) *sim {
+	s := &sim{sc: sc, result: newResult(sc), log: newEventLog(sc.Log)}
 	for i := range sc.Links {
 		s.links = append(s.links, newLink(s, i, &sc.Links[i], s.result.Links[i]))
 	}
@@ -43,18 +50,23 @@ func Run(sc *Scenario) (*Result, error) {
 	sampler := &sampler{}
 	sampler.self = s.register(sampler)
 	s.events.push(sc.bin(), sampler.self, 0)
-	for s.err == nil && len(s.events.heap) > 0 && s.events.heap[0].at < sc.Duration {
+	return s
+}
+
+// run lets events happen until the scenario's end.
+func (s *sim) run() error {
+	for s.err == nil && len(s.events.heap) > 0 && s.events.heap[0].at < s.sc.Duration {
 		e := s.events.pop()
 		s.now = e.at
 		s.targets[e.to].fire(s, e.arg)
 	}
 	if s.err != nil {
-		return nil, fmt.Errorf("linksim: scenario %q: at %v: %w", sc.Name, s.now, s.err)
+		return fmt.Errorf("at %v: %w", s.now, s.err)
 	}
 	if err := s.log.flush(); err != nil {
-		return nil, fmt.Errorf("linksim: scenario %q: log: %w", sc.Name, err)
+		return fmt.Errorf("log: %w", err)
 	}
-	return s.result, nil
+	return nil
 }
 
 func (s *sim) register(t timed) uint32 {

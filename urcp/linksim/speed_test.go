@@ -39,3 +39,17 @@ func TestAllocations(t *testing.T) {
 	// Some 60,000 packets more: records double a few times, and nothing else.
 	require.Less(t, long-short, 200.0)
 }
+
+// Packets and payloads are used again, also those of packets that were dropped or
+// copied, and timers that no longer count go away.
+func TestMemoryIsBounded(t *testing.T) {
+	sc := everything(t)
+	sc.Duration = 100 * time.Second
+	s := newSim(sc)
+	require.NoError(t, s.run())
+	require.Greater(t, s.result.Flows[1].Sent, int64(4000))
+	require.Less(t, len(s.packets), 500)
+	require.Less(t, len(s.events.heap), 100)
+	u := s.flows[1].receiver.reporter.(*udp2)
+	require.Less(t, len(u.slots), 500)
+}
