@@ -106,17 +106,21 @@ type desktop struct {
 // startDesktop starts an X server shown by FreeRDP's shadow server.
 func startDesktop(t *testing.T) *desktop {
 	t.Helper()
-	return startShadow(t, "/sec:tls")
+	return startShadow(t, t.TempDir(), "/sec:tls")
 }
 
-func startShadow(t *testing.T, security string) *desktop {
+// startShadow is startDesktop with the security that the server takes, and with what it
+// has in its home.
+func startShadow(t *testing.T, home, security string) *desktop {
 	t.Helper()
 	shadow := peertest.Path(t, "freerdp-shadow-cli", "freerdp2-shadow-x11")
 	needViewer(t)
 	display := startX(t, "800x600x24")
 	d := &desktop{addr: freeAddr(t)}
 	d.furnish(t, display)
-	startOn(t, display, shadow, "/port:"+portOf(d.addr), "/bind-address:127.0.0.1", "-auth", security)
+	cmd := exec.Command(shadow, "/port:"+portOf(d.addr), "/bind-address:127.0.0.1", "-auth", security)
+	cmd.Env = append(environment(t, display), "HOME="+home)
+	startCommand(t, cmd)
 	awaitServer(t, d.addr)
 	return d
 }

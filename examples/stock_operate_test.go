@@ -66,7 +66,7 @@ func TestStockSessionIsCountedRecordedAndKilled(t *testing.T) {
 // An RDP client tries one security protocol after the other, each by a call of its own, with
 // the same token: it is one user, on one host, in one session.
 func TestG10_TriesOfSecurityProtocolsAreOneSession(t *testing.T) {
-	d := startShadow(t, "/sec:rdp") // refuses what clients ask for first
+	d := startShadow(t, t.TempDir(), "/sec:rdp") // refuses what clients ask for first
 	in := installStock(t)
 	hosts := []*process{in.host("host1", d.addr, "-pool", "shadow"), in.host("host2", d.addr, "-pool", "shadow")}
 	v := d.open(t, "retries", "xfreerdp", in.stockFile(t, "alice", "shadow"), "/cert:ignore")

@@ -205,19 +205,8 @@ func startNginx(t *testing.T, backend string) string {
 		peertest.Missing(t, "nginx has no stream module; it is in the package libnginx-mod-stream")
 	}
 	dir, addr := t.TempDir(), freeAddr(t)
-	config := writeFile(t, dir+"/nginx.conf", fmt.Sprintf(`load_module %s;
-daemon off;
-master_process off;
-pid %s/pid;
-events {}
-stream {
-	server {
-		listen %s;
-		proxy_pass %s;
-		proxy_timeout 1h;
-	}
-}
-`, module[0], dir, addr, backend))
+	config := writeFile(t, dir+"/nginx.conf", fmt.Sprintf("load_module %s;\ndaemon off;\nmaster_process off;\npid %s/pid;\nevents {}\n", module[0], dir)+
+		documented(t, "nginx", "listen 443", "listen "+addr, "10.0.0.5:8443", backend))
 	startCommand(t, exec.Command(nginx, "-p", dir, "-e", "stderr", "-c", config))
 	awaitServer(t, addr)
 	return addr
@@ -228,16 +217,21 @@ func startHAProxy(t *testing.T, backend string) string {
 	t.Helper()
 	haproxy := peertest.Path(t, "haproxy", "haproxy")
 	dir, addr := t.TempDir(), freeAddr(t)
-	config := writeFile(t, dir+"/haproxy.cfg", fmt.Sprintf(`defaults
-	mode tcp
-	timeout connect 5s
-	timeout client 1h
-	timeout server 1h
-listen reachback
-	bind %s
-	server reachback %s
-`, addr, backend))
+	config := writeFile(t, dir+"/haproxy.cfg", documented(t, "haproxy", "bind :443", "bind "+addr, "10.0.0.5:8443", backend))
 	startCommand(t, exec.Command(haproxy, "-q", "-db", "-f", config))
 	awaitServer(t, addr)
 	return addr
+}
+
+// documented is the configuration that operators are told to write, with other addresses.
+func documented(t *testing.T, language string, oldnew ...string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(readFile(t, "../docs/stock-clients.md"), "\n```"+language+"\n")
+	require.True(t, ok)
+	config, _, ok := strings.Cut(rest, "```")
+	require.True(t, ok)
+	for i := 0; i < len(oldnew); i += 2 {
+		require.Contains(t, config, oldnew[i])
+	}
+	return strings.NewReplacer(oldnew...).Replace(config)
 }
