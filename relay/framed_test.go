@@ -89,11 +89,13 @@ func (w *world) framedDoor() http.Handler {
 	})
 }
 
-func (w *world) callDoor() *tls.Conn {
+func (w *world) callDoor() *tls.Conn { return w.callDoorWith(nil) }
+
+func (w *world) callDoorWith(cache tls.ClientSessionCache) *tls.Conn {
 	w.t.Helper()
 	nc, err := w.net.Dial(w.t.Context(), "tcp", "gw.example:443")
 	require.NoError(w.t, err)
-	c := tls.Client(nc, &tls.Config{RootCAs: w.roots, ServerName: "gw.example", MaxVersion: w.version})
+	c := tls.Client(nc, &tls.Config{RootCAs: w.roots, ServerName: "gw.example", MaxVersion: w.version, ClientSessionCache: cache})
 	w.t.Cleanup(func() { nc.Close() })
 	tok := w.token("alice", func(t *token.Connection) { t.ClientKey = [32]byte{} })
 	_, err = io.WriteString(c, "GET /door HTTP/1.1\r\nHost: gw.example\r\nToken: "+tok+"\r\n\r\n")
@@ -186,6 +188,38 @@ func TestFramedLegCarries(t *testing.T) {
 		// The answers are pieces of their own, anywhere between the others.
 		require.Len(t, got, total+2)
 		require.True(t, isWith(got, want, 'P', 2), "down")
+	})
+}
+
+// A client that would take a session ticket gets none: it would be a record that the
+// relay does not know of.
+func TestFramedLegOfAClientThatResumes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.server.Handler = w.framedDoor()
+		cache := tls.NewLRUClientSessionCache(1)
+		for range 2 {
+			client := w.callDoorWith(cache)
+			require.False(t, client.ConnectionState().DidResume)
+			host := must(t, w.answer(<-w.summons, w.host("host-1")))
+			got := make([]byte, len("ready"))
+			_, err := io.ReadFull(client, got)
+			require.NoError(t, err)
+			w.relay.mu.Lock()
+			require.Len(t, w.relay.joined, 1)
+			for j := range w.relay.joined {
+				require.NotNil(t, j.client.(*framedLeg).records)
+			}
+			w.relay.mu.Unlock()
+			io.WriteString(host, "yes")
+			got = make([]byte, 4)
+			_, err = io.ReadFull(client, got)
+			require.NoError(t, err)
+			require.Equal(t, "\x03yes", string(got))
+			host.Close()
+			io.ReadAll(client)
+			client.Close()
+			synctest.Wait()
+		}
 	})
 }
 

@@ -84,14 +84,17 @@ func offerHandover(hello *tls.ClientHelloInfo, c *tls.Config) *tls.Config {
 	h := &handover{}
 	w.handover = h
 	c = c.Clone()
+	// A ticket goes out in the server's first flight, under the keys of the application
+	// and before VerifyConnection: it would not be counted, and its number used again.
+	c.SessionTicketsDisabled = true
 	if c.KeyLogWriter == nil {
 		c.KeyLogWriter = &h.keys
 	} else {
 		c.KeyLogWriter = io.MultiWriter(c.KeyLogWriter, &h.keys)
 	}
 	// It is called when all that the server sends under the keys of the
-	// handshake has been sent. With no session tickets, whatever goes out
-	// later is under the application's.
+	// handshake has been sent. Without tickets, whatever goes out later is
+	// under the application's, and nothing was before.
 	also := c.VerifyConnection
 	c.VerifyConnection = func(s tls.ConnectionState) error {
 		h.sent, h.done = w.sent, true

@@ -80,12 +80,14 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, from ne
 		return err
 	}
 	t.frames = &deframer{}
-	h.run(t, func() {
+	if h.run(t, func() {
 		defer t.finish()
 		if t.send([]byte(switchHead(accept, nil))) == nil {
 			t.serve()
 		}
-	})
+	}) != nil {
+		t.finish()
+	}
 	return nil
 }
 
@@ -112,9 +114,12 @@ func (h *Handler) serveOut(w http.ResponseWriter, k pairKey, from netip.AddrPort
 			t.serve()
 		}
 	})
-	if err != nil && !h.leaveUnmet(k, p) {
-		h.leave(k)
-		close(p.in.over)
+	if err != nil {
+		t.finish()
+		if !h.leaveUnmet(k, p) {
+			h.leave(k)
+			close(p.in.over)
+		}
 	}
 	return nil
 }

@@ -91,6 +91,14 @@ func TestHTTP2IsRefused(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for method, path := range map[string]string{methodOut: Path, methodIn: Path, "GET": RawPath} {
 			r := httptest.NewRequest(method, path, nil)
+			r.Header = http.Header{"Rdg-Connection-Id": {"{1}"}, "Authorization": {"Bearer x"}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+				"Sec-Websocket-Key": {"x"}, "Sec-Websocket-Version": {"13"}}
+			if path == Path {
+				r.Header.Del("Authorization")
+			}
+			if method == methodIn {
+				r.Header.Del("Upgrade")
+			}
 			r.ProtoMajor, r.ProtoMinor, r.TLS = 2, 0, &tls.ConnectionState{}
 			answer := httptest.NewRecorder()
 			w.door.ServeHTTP(answer, r)
