@@ -183,6 +183,7 @@ func (c *Controller) OnFeedback(now time.Duration, f *Feedback) {
 		c.rounds.begun = t
 		c.rounds.next = c.sent.last().seq + 1
 		c.loss.turn()
+		c.delivery.round()
 		c.delay.noise.round(t, c.delay.above)
 		c.marked()
 		c.prior, c.peak = c.peak, float64(c.sent.inflight)+float64(b.bytes)

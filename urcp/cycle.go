@@ -33,9 +33,12 @@ const (
 	emptyRounds = 4
 	emptyGain   = 0.12
 	emptyRTT    = 0.060
+	// varied is from where on a link counts as one whose rate changes by itself.
+	varied     = 0.15
+	variedGain = 0.2
 
 	// longQueue cuts the window to what is delivered.
-	longQueue    = 0.045
+	longQueue    = 0.037
 	longLevels   = 4
 	longLeftover = 0.006
 )
@@ -65,8 +68,8 @@ func (c *Controller) level() float64 {
 // faster, and by how much a round trip: sooner and by more on links whose rate changes
 // by itself, as that of radio links does.
 func (c *Controller) refill() (rounds int, gain, most float64) {
-	if c.delay.noise.lumps > lumpy {
-		return emptyRounds / 2, emptyGain * 5 / 4, upMost
+	if c.delivery.vary > varied && c.delay.noise.lumps < lumpiest {
+		return emptyRounds / 2, variedGain, upMost
 	}
 	return emptyRounds, emptyGain, upMost
 }
@@ -123,7 +126,7 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		return
 	}
 	if q > max(longQueue, longLevels*k1/c.rate()) && t-y.cut > seconds(c.delay.srtt) {
-		c.window = min(c.window, max(c.bdp(c.delivery.now, longLeftover), c.window/2))
+		c.window = min(c.window, max(c.bdp(c.delivery.lately(), longLeftover), c.window/2))
 		y.cut, y.velocity = t, 1
 	}
 	if hi := 2*c.bdp(bw, 0.020) + 20*c.mss; c.window > hi {

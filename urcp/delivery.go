@@ -1,6 +1,9 @@
 package urcp
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // deliveryPoints bounds the marks that the delivery rate is measured between.
 const deliveryPoints = 64
@@ -27,6 +30,8 @@ type delivery struct {
 	best     windowMin
 	capacity windowMin // over capacityWindow
 	valid    bool
+	mean     float64 // of now, over some rounds
+	vary     float64 // how far now is from the mean, as a part of it
 }
 
 // capacityWindow is for how long the highest rate counts as the link's.
@@ -70,6 +75,27 @@ func (r *delivery) sample(now, rx time.Duration, timed bool, sent time.Duration,
 		r.n++
 		*r.at(r.n - 1) = deliveryPoint{rx, r.sent, r.bytes}
 	}
+}
+
+// round follows how much the rate changes from round trip to round trip.
+func (r *delivery) round() {
+	if !r.valid {
+		return
+	}
+	if r.mean == 0 {
+		r.mean = r.now
+	}
+	r.vary += (math.Abs(r.now-r.mean)/r.mean - r.vary) / 16
+	r.mean += (r.now - r.mean) / 8
+}
+
+// lately is the rate to fall back to. Where it changes all the time the last window's
+// says little of the next.
+func (r *delivery) lately() float64 {
+	if r.vary > varied {
+		return r.rate()
+	}
+	return r.now
 }
 
 // rate is the highest of the last round trip, in bytes per second.
