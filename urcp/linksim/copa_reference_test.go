@@ -70,6 +70,16 @@ func TestCopaLongPath(t *testing.T) {
 	require.Less(t, m.p95, 60.0)
 }
 
+// TestCopaShortPath: where the path is shorter than a packet takes to be served, a
+// window over a round trip is far above the rate, and the flow must not be misled
+// into seeing another in its own queue.
+func TestCopaShortPath(t *testing.T) {
+	b := bottle{rate: 10e6, rtt: ms, buffer: 50 * ms, duration: 20 * time.Second, flows: several(1, copa)}
+	m := b.run(t)
+	require.Greater(t, m.utilisation, 0.98)
+	require.Less(t, m.p95, 6.0)
+}
+
 // TestCopaAmongCopas: flows that may switch share as those that may not, and do not
 // take one another for a flow that fills the buffer.
 func TestCopaAmongCopas(t *testing.T) {
