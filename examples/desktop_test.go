@@ -54,6 +54,9 @@ func TestDesktop_Quickstart(t *testing.T) {
 		ready := q.await("ready", patience)
 		if run == "first" {
 			d.use(t, ready.str("rdp"), "quickstart")
+			v := d.open(t, "quickstart-file", "xfreerdp", ready.str("file"), "/cert:ignore")
+			d.greet(t, v)
+			v.leave()
 		}
 		q.signal(os.Interrupt)
 		require.Zero(t, q.exit(patience), q.log())
