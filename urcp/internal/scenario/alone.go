@@ -60,7 +60,7 @@ func alone() []Scenario {
 			Make:  single(x.duration, pipe(x.rate, x.rtt, x.buffer)),
 			Bounds: []Bound{
 				Utilisation(x.from, 0).AtLeast(x.util),
-				Queue("p95", 0, 0).AtMost(x.p95).InShort(),
+				Queue("p95", 0, 0).AtMost(x.p95),
 			},
 		})
 	}

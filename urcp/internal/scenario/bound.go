@@ -43,17 +43,20 @@ type Measure struct {
 	Rivals bool
 }
 
-// A Bound is a limit on a figure.
+// A Bound is a limit on a figure. Over several seeds the median keeps the limit, and
+// the worst misses it by a tenth at most.
 type Bound struct {
 	Measure
 	Limit float64
 	Most  bool // the figure is at most the limit; at least it otherwise
-	// Goal is what the limit is to become where it is not there yet; nil where it
-	// is.
-	Goal *float64
+	// Held is what is kept where the limit is not reached yet; nil where it is.
+	Held *Held
 	// Quick says that also the first seconds of the scenario must keep the bound.
 	Quick bool
 }
+
+// Held is a weaker bound in the place of one that is not reached yet.
+type Held struct{ Median, Worst float64 }
 
 // AtLeast is a bound from below.
 func (m Measure) AtLeast(limit float64) Bound { return Bound{Measure: m, Limit: limit} }
@@ -61,45 +64,55 @@ func (m Measure) AtLeast(limit float64) Bound { return Bound{Measure: m, Limit: 
 // AtMost is a bound from above.
 func (m Measure) AtMost(limit float64) Bound { return Bound{Measure: m, Limit: limit, Most: true} }
 
-// Towards returns the bound with what it is to become.
-func (b Bound) Towards(goal float64) Bound {
-	b.Goal = &goal
-	return b
-}
-
 // InShort returns the bound as one that a run cut short must keep too.
 func (b Bound) InShort() Bound {
 	b.Quick = true
 	return b
 }
 
-// Holds says whether a figure keeps the bound.
-func (b Bound) Holds(v float64) bool {
-	if b.Most {
-		return v <= b.Limit
-	}
-	return v >= b.Limit
+// Reached says whether median and worst keep the bound itself.
+func (b Bound) Reached(median, worst float64) bool {
+	return b.within(median, b.Limit) && b.within(worst, b.tenth())
 }
 
-// Nearly says whether a figure misses the bound by a tenth at most.
-func (b Bound) Nearly(v float64) bool {
+// Keeps says whether they keep what is held.
+func (b Bound) Keeps(median, worst float64) bool {
+	if b.Held == nil {
+		return b.Reached(median, worst)
+	}
+	return b.within(median, b.Held.Median) && b.within(worst, b.Held.Worst)
+}
+
+func (b Bound) within(v, limit float64) bool {
+	if b.Most {
+		return v <= limit
+	}
+	return v >= limit
+}
+
+// tenth is the limit for the worst.
+func (b Bound) tenth() float64 {
 	tenth := math.Abs(b.Limit) / 10
 	if b.Most {
-		return v <= b.Limit+tenth
+		return b.Limit + tenth
 	}
-	return v >= b.Limit-tenth
+	return b.Limit - tenth
 }
 
 func (b Bound) String() string {
-	relation := "at least"
-	if b.Most {
-		relation = "at most"
-	}
-	s := fmt.Sprintf("%s %s %s", b.Name, relation, b.Unit.Format(b.Limit))
-	if b.Goal != nil {
-		s += fmt.Sprintf(" (goal %s)", b.Unit.Format(*b.Goal))
+	s := b.Name + " " + b.Relation() + " " + b.Unit.Format(b.Limit)
+	if b.Held != nil {
+		s += fmt.Sprintf(" (held: %s, worst %s)", b.Unit.Format(b.Held.Median), b.Unit.Format(b.Held.Worst))
 	}
 	return s
+}
+
+// Relation is "at most" or "at least".
+func (b Bound) Relation() string {
+	if b.Most {
+		return "at most"
+	}
+	return "at least"
 }
 
 // span names a stretch of time; to is zero for the end.

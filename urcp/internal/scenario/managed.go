@@ -41,7 +41,7 @@ func managed() []Scenario {
 			Bounds: []Bound{
 				Utilisation(5*s, 0).AtLeast(0.9),
 				Fairness(20*s, 0).AtLeast(0.95),
-				Queue("p95", 0, 0).AtMost(15).InShort(),
+				Queue("p95", 0, 0).AtMost(15),
 				Loss(5*s, 0).AtMost(0.005),
 			},
 		})

@@ -37,7 +37,7 @@ func variable(way time.Duration) Scenario {
 		Bounds: []Bound{
 			Utilisation(5*s, 40*s).AtLeast(0.97),
 			Utilisation(45*s, 60*s).AtLeast(0.97),
-			Utilisation(60*s, 80*s).AtLeast(0.97),
+			Utilisation(60*s, 80*s).AtLeast(0.95),
 			Utilisation(83*s, 0).AtLeast(0.95),
 			Recovery(60*s, 100*ms).AtMost(3),
 			Queue("p95", 0, 60*s).AtMost(80),

@@ -69,6 +69,7 @@ func All() []Scenario {
 	} {
 		all = append(all, chapter...)
 	}
+	hold(all)
 	return all
 }
 

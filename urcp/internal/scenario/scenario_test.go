@@ -85,7 +85,8 @@ func TestBoundsBreak(t *testing.T) {
 			require.NoError(t, err, sc.Name)
 			for _, b := range sc.Bounds {
 				if !b.Rivals {
-					broken[i] = broken[i] || !b.Nearly(b.Of(r))
+					v := b.Of(r)
+					broken[i] = broken[i] || !b.Reached(v, v)
 				}
 			}
 		}
@@ -115,16 +116,38 @@ func TestTraceFiles(t *testing.T) {
 func TestBound(t *testing.T) {
 	m := Measure{Name: "m", Unit: Percent}
 	least, most := m.AtLeast(0.5), m.AtMost(0.5)
-	require.True(t, least.Holds(0.5))
-	require.False(t, least.Holds(0.49))
-	require.True(t, least.Nearly(0.45))
-	require.False(t, least.Nearly(0.44))
-	require.True(t, most.Holds(0.5))
-	require.False(t, most.Holds(0.51))
-	require.True(t, most.Nearly(0.55))
-	require.False(t, most.Nearly(0.56))
-	require.False(t, m.AtMost(0).Nearly(0.001))
-	below := m.AtLeast(-2)
-	require.True(t, below.Nearly(-2.2))
-	require.False(t, below.Nearly(-2.3))
+	require.True(t, least.Keeps(0.5, 0.45))
+	require.False(t, least.Keeps(0.49, 0.49))
+	require.False(t, least.Keeps(0.5, 0.44))
+	require.True(t, most.Keeps(0.5, 0.55))
+	require.False(t, most.Keeps(0.51, 0.51))
+	require.False(t, most.Keeps(0.5, 0.56))
+	require.False(t, m.AtMost(0).Keeps(0, 0.001))
+	require.True(t, m.AtLeast(-2).Keeps(-2, -2.2))
+	require.False(t, m.AtLeast(-2).Keeps(-2, -2.3))
+	least.Held = &Held{Median: 0.3, Worst: 0.1}
+	require.True(t, least.Keeps(0.3, 0.1))
+	require.False(t, least.Keeps(0.29, 0.1))
+	require.False(t, least.Keeps(0.3, 0.09))
+	require.False(t, least.Reached(0.3, 0.3))
+}
+
+// What is held in the place of a bound is weaker than it, and each names a bound.
+func TestUnreached(t *testing.T) {
+	held := 0
+	for _, sc := range all(t) {
+		for _, b := range sc.Bounds {
+			if b.Held != nil {
+				held++
+				require.False(t, b.Reached(b.Held.Median, b.Held.Worst), "%s: %s", sc.Name, b)
+			}
+		}
+	}
+	expected := 0
+	for _, u := range unreached {
+		if os.Getenv(TestdataVariable) != "" || !strings.HasPrefix(u.scenario, "trace/") {
+			expected++
+		}
+	}
+	require.Equal(t, expected, held)
 }

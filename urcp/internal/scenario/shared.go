@@ -92,7 +92,7 @@ func shared() []Scenario {
 		},
 		Bounds: []Bound{
 			Utilisation(s, 0).AtLeast(0.95),
-			Queue("p95", 0, 0).AtMost(15).InShort(),
+			Queue("p95", 0, 0).AtMost(15),
 			Fairness(12*s, 20*s).AtLeast(0.95),
 			WindowedFairness(s, 0, 0).AtLeast(0.85),
 		},

@@ -96,5 +96,6 @@ func (f *TraceFile) Scenarios() ([]Scenario, error) {
 			})
 		}
 	}
+	hold(all)
 	return all, nil
 }
