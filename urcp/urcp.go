@@ -1,17 +1,3 @@
-// Package urcp is a rate controller for interactive traffic: it keeps the queue at
-// the bottleneck short, the link full, and shares fair. It is a pure algorithm:
-// feedback and time go in; a rate, a window and the time of the next timer come
-// out. It does no input or output, reads no clock and starts no goroutine.
-//
-// A sender asks [Controller.NextSend] when the next packet may leave, reports each
-// packet that left with [Controller.OnSent], hands over what its peer acknowledged
-// with [Controller.OnFeedback], and calls [Controller.OnTimer] when
-// [Controller.NextTimer] has come.
-//
-// All times are durations since an instant of the caller's choice, the same one
-// for all calls to a controller, on a clock that never goes back. Receive times
-// are on the peer's clock, whose offset, drift and steps do not matter. Rates are
-// bits per second. Bytes are those on the wire, overhead included.
 package urcp
 
 import (
