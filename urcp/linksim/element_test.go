@@ -165,9 +165,14 @@ func TestRoutes(t *testing.T) {
 			Name: "link", Delay: 50 * ms,
 			Routes: []Route{{At: time.Second, Delay: 80 * ms}, {At: 2 * time.Second, Delay: 20 * ms}},
 		}},
-		Flows: []Flow{{Name: "flow", New: cbr(1e6), Path: []int{0}}},
+		Flows: []Flow{
+			{Name: "flow", New: cbr(1e6), Path: []int{0}},
+			{Name: "late", New: cbr(1e6), Path: []int{0}, Start: 1500 * ms},
+		},
 	})
 	f := r.Flow("flow")
+	require.Equal(t, 100*ms, f.BaseRTT)
+	require.Equal(t, 160*ms, r.Flow("late").BaseRTT)
 	require.Equal(t, 50*ms, f.OneWay(0, time.Second).Max)
 	require.Equal(t, 80*ms, f.OneWay(1080*ms, 2*time.Second).Mean)
 	require.Equal(t, 20*ms, f.OneWay(2100*ms, 3*time.Second).Max)

@@ -64,6 +64,17 @@ func TestQueueOverTime(t *testing.T) {
 	over = l.QueueOverTime(0, time.Second)
 	require.Zero(t, over.P99)
 	require.Equal(t, 9*ms, over.Max)
+
+	// Before a packet comes nothing waits: 19 ms of waiting for 19 ms, in 100.
+	r = run(t, &Scenario{
+		Name: "gap", Duration: time.Second,
+		Links: []Link{{Name: "link", Service: trace(t, "10\n40\n")}},
+		Flows: []Flow{{Name: "flow", New: bursts(1), Path: []int{0}, Start: 21 * ms}},
+	})
+	over = r.Links[0].QueueOverTime(0, 100*ms)
+	require.Equal(t, 19*ms, over.P95)
+	require.Zero(t, over.P50)
+	require.InDelta(t, float64(3610*time.Microsecond), float64(over.Mean), 1000)
 }
 
 func TestJainOfRates(t *testing.T) {
