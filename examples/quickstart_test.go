@@ -54,3 +54,16 @@ func TestQuickstart(t *testing.T) {
 		require.Error(t, err)
 	}
 }
+
+// A folder whose setup admits no stock clients stays as it is: there is no file for them.
+func TestQuickstart_OnAnotherSetup(t *testing.T) {
+	in := install(t)
+	in.server.signal(syscall.SIGTERM)
+	require.Zero(t, in.server.exit(patience))
+	q := start(t, "quickstart", "-dir", in.path("srv"), "-listen", in.addr, "-target", echoServer(t), "-rdp", freeAddr(t))
+	ready := q.await("ready", patience)
+	require.Empty(t, ready.str("file"))
+	require.NoFileExists(t, in.path("srv", "desktop.rdp"))
+	require.Contains(t, q.log(), "no file for stock clients")
+	require.NoError(t, exchange(dial(t, ready.str("rdp")), "hello"))
+}
