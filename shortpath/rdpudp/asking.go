@@ -6,12 +6,18 @@ const (
 	acksPerRTT = 8
 
 	minAskDelayed = 2
+	// More than eight packets to an acknowledgement would do on a fast path by the
+	// rule of eight in a round trip. But a sender that answers an acknowledgement
+	// with as many packets makes a queue of them, and the newest, which is the one
+	// that is timed best, stands at its end.
+	maxAskDelayed = 7
 	minAskTimeout = time.Millisecond
 	maxAskTimeout = 25 * time.Millisecond
 )
 
 // asking tells the peer how to hold acknowledgements back: so that at least some eight
-// come in a round trip, and none waits for more than a quarter of it.
+// come in a round trip, none covers more than eight packets, and none waits for more
+// than a quarter of a round trip.
 type asking struct {
 	begun     bool
 	want      DelayAckInfo
@@ -48,7 +54,7 @@ func (a *asking) adapt(now time.Duration, rtt *rttEstimate, packets int) {
 	if !a.begun || !a.confirmed {
 		return
 	}
-	delayed := min(max(a.perRTT/8/acksPerRTT, minAskDelayed), maxAdditions)
+	delayed := min(max(a.perRTT/8/acksPerRTT, minAskDelayed), maxAskDelayed)
 	timeout := min(max(rtt.least(now)/4, minAskTimeout), maxAskTimeout)
 	want := DelayAckInfo{uint8(delayed), uint16(timeout / time.Millisecond)}
 	if off(int(want.MaxDelayed), int(a.want.MaxDelayed)) || off(int(want.TimeoutMs), int(a.want.TimeoutMs)) {

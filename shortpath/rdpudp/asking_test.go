@@ -13,27 +13,37 @@ func TestPeerIsAskedForDenseAcknowledgements(t *testing.T) {
 	require.Equal(t, DelayAckInfo{2, 25}, s.send(0, 1).DelayAckInfo)
 	last := DelayAckInfo{}
 	seq, now := uint16(100), time.Duration(0)
-	for range 500 { // 80 packets in each round trip of 40 ms
+	for range 500 { // 40 packets in each round trip of 40 ms
 		now += 5 * ms
-		if p := s.send(now, 10); p.Has(FlagDelayAckInfo) {
+		if p := s.send(now, 5); p.Has(FlagDelayAckInfo) {
 			last = p.DelayAckInfo
 		}
-		if seq += 10; now > 40*ms {
-			s.ack(now, seq-80, now-20*ms)
+		if seq += 5; now > 40*ms {
+			s.ack(now, seq-40, now-20*ms)
 		}
 	}
-	require.Equal(t, uint16(10), last.TimeoutMs)
-	require.InDelta(t, 10, last.MaxDelayed, 2)
+	require.EqualValues(t, 10, last.TimeoutMs)
+	require.InDelta(t, 5, last.MaxDelayed, 1)
 	p := s.send(now, 1)
 	require.False(t, p.Has(FlagDelayAckInfo), "it knows")
+
+	for range 500 { // 400 packets
+		now += 5 * ms
+		if p := s.send(now, 50); p.Has(FlagDelayAckInfo) {
+			last = p.DelayAckInfo
+		}
+		seq += 50
+		s.ack(now, seq-400, now-20*ms)
+	}
+	require.Equal(t, DelayAckInfo{7, 10}, last, "no more than eight at once")
 
 	// A round trip that is a little longer changes nothing.
 	for range 5000 {
 		now += 5 * ms
-		p := s.send(now, 10)
+		p := s.send(now, 50)
 		require.False(t, p.Has(FlagDelayAckInfo))
-		seq += 10
-		s.ack(now+8*ms, seq-80, now-20*ms)
+		seq += 50
+		s.ack(now+8*ms, seq-400, now-20*ms)
 	}
 }
 
