@@ -19,6 +19,12 @@
 // times (3.1.1.1.3, 3.1.1.1.4), the sender's window and its losses (3.1.1.2), the
 // receiver's window, and acknowledgements with and without gaps (3.1.5.6, 3.1.5.7).
 //
+// Where the specification leaves a choice: a vector whose first packet is missing says
+// that all before it have arrived, so that a lost acknowledgement costs nothing, and
+// one that goes on where another ended begins with a packet that has arrived. A packet
+// that was taken for lost and arrives in time is acknowledged all the same. What a path
+// reorders is learned, and the wait for a packet that was overtaken follows it.
+//
 // Nothing in a packet is authenticated. What lies outside of a window is ignored and
 // counted, and never ends a connection; all memory is bounded by the windows.
 //
