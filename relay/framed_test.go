@@ -123,15 +123,25 @@ func inFramed(t *testing.T, f func(t *testing.T, w *world, client *tls.Conn, hos
 				_, err = io.ReadFull(host, got)
 				require.NoError(t, err)
 				require.Equal(t, "early ", string(got))
-				w.relay.mu.Lock()
-				for j := range w.relay.joined {
-					require.Equal(t, version == tls.VersionTLS13, j.client.(*framedLeg).records != nil, "records taken over")
-				}
-				w.relay.mu.Unlock()
+				w.requireTakenOver(version == tls.VersionTLS13)
 				f(t, w, client, host)
 			})
 		})
 	}
+}
+
+// requireTakenOver requires of the one pair that there is that the client's records
+// are the relay's, or are not.
+func (w *world) requireTakenOver(want bool) {
+	w.t.Helper()
+	synctest.Wait() // it follows on Ready
+	var got []bool
+	w.relay.mu.Lock()
+	for j := range w.relay.joined {
+		got = append(got, j.client.(*framedLeg).records != nil)
+	}
+	w.relay.mu.Unlock()
+	require.Equal(w.t, []bool{want}, got)
 }
 
 // TestFramedLegCarries sends much, in writes of all sizes, and asks for answers on the
@@ -204,12 +214,7 @@ func TestFramedLegOfAClientThatResumes(t *testing.T) {
 			got := make([]byte, len("ready"))
 			_, err := io.ReadFull(client, got)
 			require.NoError(t, err)
-			w.relay.mu.Lock()
-			require.Len(t, w.relay.joined, 1)
-			for j := range w.relay.joined {
-				require.NotNil(t, j.client.(*framedLeg).records)
-			}
-			w.relay.mu.Unlock()
+			w.requireTakenOver(true)
 			io.WriteString(host, "yes")
 			got = make([]byte, 4)
 			_, err = io.ReadFull(client, got)

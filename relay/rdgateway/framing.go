@@ -88,8 +88,7 @@ func (u *unpacker) readHeader(in []byte) (rest []byte, t packetType, err error) 
 	}
 }
 
-// wrapper is what both framings have of the RD Gateway protocol. correlation is of
-// no use to these clients.
+// A wrapper is what both framings have of the RD Gateway protocol.
 type wrapper struct {
 	unpack unpacker
 	every  time.Duration
@@ -107,7 +106,7 @@ type webSocketFraming struct {
 // The framing of bare RDP in a WebSocket.
 type rawFraming struct {
 	frames deframer
-	accept string // to be sent when the call is ready
+	accept string // the 101, sent when the call is ready
 }
 
 var (
