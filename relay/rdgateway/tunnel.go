@@ -311,6 +311,8 @@ func (t *tunnel) watch(gone func()) (stop func() error) {
 	}()
 	return func() error {
 		t.out.SetReadDeadline(time.Unix(1, 0))
+		stuck := time.AfterFunc(goodbye, func() { t.out.Abort() }) // a pong that is not taken
+		defer stuck.Stop()
 		err := <-done
 		t.out.SetReadDeadline(time.Time{})
 		return err
@@ -351,7 +353,9 @@ func (t *tunnel) fill() error {
 	n, answer, ferr := t.frames.strip(buf[:n])
 	t.come = append(t.come, buf[:n]...)
 	if len(answer) > 0 {
-		t.send(answer)
+		if werr := t.send(answer); werr != nil {
+			return werr
+		}
 	}
 	if ferr != nil {
 		return protocolError(ferr)
