@@ -19,6 +19,7 @@ const soon = 10 * time.Second
 // A stock client's session is the operator's as any other: he sees it, finds its records,
 // and ends it; and it takes a slot.
 func TestStockSessionIsCountedRecordedAndKilled(t *testing.T) {
+	t.Parallel()
 	d := startDesktop(t)
 	in := installStock(t)
 	host := in.host("host", d.addr, "-pool", "shadow")
@@ -66,6 +67,7 @@ func TestStockSessionIsCountedRecordedAndKilled(t *testing.T) {
 // An RDP client tries one security protocol after the other, each by a call of its own, with
 // the same token: it is one user, on one host, in one session.
 func TestG10_TriesOfSecurityProtocolsAreOneSession(t *testing.T) {
+	t.Parallel()
 	d := startShadow(t, t.TempDir(), "/sec:rdp") // refuses what clients ask for first
 	in := installStock(t)
 	hosts := []*process{in.host("host1", d.addr, "-pool", "shadow"), in.host("host2", d.addr, "-pool", "shadow")}
@@ -92,6 +94,7 @@ func TestG10_TriesOfSecurityProtocolsAreOneSession(t *testing.T) {
 
 // A host that dies takes its own sessions with it, at once, and no others.
 func TestStockClientLosesItsHost(t *testing.T) {
+	t.Parallel()
 	shadow, other := startDesktop(t), startDesktop(t)
 	in := installStock(t)
 	host := in.host("host-shadow", shadow.addr, "-pool", "shadow")

@@ -11,6 +11,7 @@ import (
 
 // A person clicks on her desktop in the page, opens the file that she gets, and sees it.
 func TestPageOpensADesktopInAStockClient(t *testing.T) {
+	t.Parallel()
 	d := startDesktop(t)
 	b := startChromium(t)
 	in := installStock(t)

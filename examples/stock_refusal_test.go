@@ -17,6 +17,7 @@ import (
 // A stock client that is refused ends soon and with an error, and the operator learns the
 // reason, which the client has no words for.
 func TestStockClientIsRefused(t *testing.T) {
+	t.Parallel()
 	needViewer(t)
 	seed := writeFile(t, filepath.Join(t.TempDir(), "seed.json"), stockSeed)
 	in := install(t, "-seed", seed, "-admin", "127.0.0.1:0")

@@ -43,6 +43,7 @@ func installStock(t *testing.T, args ...string) *installation {
 
 // Clients that know nothing of us open resources with the file that the feed gives them.
 func TestStockClients(t *testing.T) {
+	t.Parallel()
 	shadow := startDesktop(t)
 	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	writePublisher(t, cert, key, "Publisher", time.Now().Add(time.Hour))

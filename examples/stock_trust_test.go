@@ -22,6 +22,7 @@ import (
 // A client that takes no unknown certificate looks at two: the gateway's, and through it the
 // RDP server's, which can be for the id of the resource. Without either it does not go on.
 func TestStockClientChecksGatewayAndHost(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	dir := filepath.Join(home, ".config", "freerdp", "shadow")
 	require.NoError(t, os.MkdirAll(dir, 0o700))

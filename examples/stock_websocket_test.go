@@ -25,6 +25,7 @@ import (
 // RDP goes bare through one WebSocket, as FreeRDP 3 has it, with a library of others' at the
 // client's end.
 func TestStockClientThroughABareWebSocket(t *testing.T) {
+	t.Parallel()
 	d := startDesktop(t)
 	in := installStock(t)
 	host := in.host("host", d.addr, "-pool", "shadow")
@@ -44,6 +45,7 @@ func TestStockClientThroughABareWebSocket(t *testing.T) {
 
 // A file leads to a gateway, which may be another machine than the feed.
 func TestStockClientThroughAGatewayApart(t *testing.T) {
+	t.Parallel()
 	a := installApart(t, "-seed", writeFile(t, filepath.Join(t.TempDir(), "seed.json"), stockSeed))
 	host := a.host("host", echoServer(t), "-pool", "shadow", "-probe", "tcp")
 	file := a.stockFile(t, "alice", "shadow")
@@ -62,6 +64,7 @@ func TestStockClientThroughAGatewayApart(t *testing.T) {
 // A server that is told to end gives a stock client's session the time that it gives any
 // other, and none to who has only begun.
 func TestServerEndsWithStockClients(t *testing.T) {
+	t.Parallel()
 	in := installStock(t)
 	host := in.host("host", echoServer(t), "-pool", "shadow", "-probe", "tcp")
 	c, refusal := dialBare(t, in, tokenOf(t, in.stockFile(t, "alice", "shadow")))
