@@ -124,12 +124,14 @@ func line(p *plot.Plot, name string, c color.Color, points plotter.XYs, dots boo
 }
 
 // sweep draws a column over the number with which the name of each scenario goes on.
+//
+// The x axis is logarithmic, and the y axis where it is said.
 func sweep(prefix, x, y string, column int, factor float64, logarithmic bool) func([]row) ([]*plot.Plot, error) {
 	return func(table []row) ([]*plot.Plot, error) {
 		p := panel(x, y)
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		if logarithmic {
-			p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-			p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogTicks{Prec: -1}, plot.LogTicks{Prec: -1}
+			p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		}
 		for i, c := range contenders() {
 			var points plotter.XYs

@@ -92,9 +92,11 @@ func section(b *bytes.Buffer, rw *row) {
 	b.WriteString("\n")
 }
 
-// beaten lists where a reference is ahead.
+// beaten lists where a reference is ahead, and counts all ways in which each compares.
 func beaten(b *bytes.Buffer, table []row) {
-	b.WriteString("\n## Where URCP is beaten\n\nA reference beats URCP in a scenario where some figure of it is better and none is worse:\n\n")
+	b.WriteString("\n## Where URCP is beaten\n\nA reference beats URCP in a scenario where some figure of it is better by more than the margin and none is worse:\n\n")
+	cs := contenders()
+	counts := make([]struct{ ahead, behind, mixed, even int }, len(cs))
 	n, all := 0, 0
 	for i := range table {
 		rw := &table[i]
@@ -102,12 +104,31 @@ func beaten(b *bytes.Buffer, table []row) {
 			continue
 		}
 		all++
-		if names := rw.winners(); len(names) > 0 {
+		var winners []string
+		for j := references; j < len(cs); j++ {
+			switch ahead, behind := rw.against(j); {
+			case ahead && behind:
+				counts[j].mixed++
+			case ahead:
+				counts[j].ahead++
+				winners = append(winners, cs[j].name)
+			case behind:
+				counts[j].behind++
+			default:
+				counts[j].even++
+			}
+		}
+		if len(winners) > 0 {
 			n++
-			fmt.Fprintf(b, "* %s: by %s\n", rw.Name, strings.Join(names, ", "))
+			fmt.Fprintf(b, "* %s: by %s\n", rw.Name, strings.Join(winners, ", "))
 		}
 	}
-	fmt.Fprintf(b, "\nThat is %d of %d scenarios. Single figures that are better are marked in the tables.\n", n, all)
+	fmt.Fprintf(b, "\nThat is %d of %d scenarios. Single figures that are better are marked in the tables. All comparisons:\n\n"+
+		"| | beats URCP | better in some, worse in some | no difference | beaten by URCP |\n|---|---:|---:|---:|---:|\n", n, all)
+	for j := references; j < len(cs); j++ {
+		c := counts[j]
+		fmt.Fprintf(b, "| %s | %d | %d | %d | %d |\n", cs[j].name, c.ahead, c.mixed, c.even, c.behind)
+	}
 }
 
 // open lists the bounds that are not where they are to be.

@@ -155,23 +155,13 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// winners are the references that are better than the project's controller in use or
-// p95 and worse in neither.
-func (rw *row) winners() []string {
-	var names []string
-	for i, c := range contenders() {
-		if i < references || rw.figures[i] == nil {
-			continue
-		}
-		ahead, behind := false, false
-		for j := range rw.columns {
-			col := &rw.columns[j]
-			ahead = ahead || col.better(rw.figures[i][j], rw.figures[0][j])
-			behind = behind || col.better(rw.figures[0][j], rw.figures[i][j])
-		}
-		if ahead && !behind {
-			names = append(names, c.name)
-		}
+// against says whether a contender is better than the project's controller in some
+// figure, and whether it is worse in some.
+func (rw *row) against(i int) (ahead, behind bool) {
+	for j := range rw.columns {
+		col := &rw.columns[j]
+		ahead = ahead || col.better(rw.figures[i][j], rw.figures[0][j])
+		behind = behind || col.better(rw.figures[0][j], rw.figures[i][j])
 	}
-	return names
+	return ahead, behind
 }

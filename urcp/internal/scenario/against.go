@@ -24,7 +24,7 @@ func against() []Scenario {
 			Peak:   10 * mbit,
 			Fair:   1. / 2,
 			Make: func(seed uint64, new New) *linksim.Scenario {
-				return beside(seed, new, pipe(10*mbit, 40*ms, buffer), leave, cubic)
+				return beside(seed, new, pipe(10*mbit, 40*ms, buffer), leave, "Cubic", cubic)
 			},
 			Bounds: []Bound{
 				Share(from, leave).AtLeast(0.35),
@@ -41,7 +41,7 @@ func against() []Scenario {
 		Peak:   50 * mbit,
 		Fair:   1. / 3,
 		Make: func(seed uint64, new New) *linksim.Scenario {
-			return beside(seed, new, pipe(50*mbit, 40*ms, 50*ms), 60*s, cubic, cubic)
+			return beside(seed, new, pipe(50*mbit, 40*ms, 50*ms), 60*s, "Cubic", cubic, cubic)
 		},
 		Bounds: []Bound{
 			Share(10*s, 60*s).AtLeast(0.25),
@@ -55,7 +55,7 @@ func against() []Scenario {
 		Peak:   10 * mbit,
 		Fair:   1. / 2,
 		Make: func(seed uint64, new New) *linksim.Scenario {
-			return beside(seed, new, pipe(10*mbit, 40*ms, 100*ms), 60*s, bbr)
+			return beside(seed, new, pipe(10*mbit, 40*ms, 100*ms), 60*s, "BBR", bbr)
 		},
 		Bounds: []Bound{Share(10*s, 60*s).AtLeast(0.25), Queue("p95", 65*s, 0).AtMost(15)},
 	}, Scenario{
@@ -65,7 +65,7 @@ func against() []Scenario {
 		Peak:   20 * mbit,
 		Fair:   2. / 3,
 		Make: func(seed uint64, new New) *linksim.Scenario {
-			sc := beside(seed, new, pipe(20*mbit, 40*ms, 100*ms), 60*s, bbr)
+			sc := beside(seed, new, pipe(20*mbit, 40*ms, 100*ms), 60*s, "BBR", bbr)
 			second := tested("flow 2", new, 0)
 			second.Start = spread(seed, 9, 2*s)
 			sc.Flows = append(sc.Flows, second)
@@ -76,6 +76,24 @@ func against() []Scenario {
 			Fairness(10*s, 60*s).AtLeast(0.9),
 			Queue("p95", 65*s, 0).AtMost(15),
 		},
+	}, Scenario{
+		Name:   "against/half of the link taken at random",
+		Shows:  "Others who do not react send 5 Mbit/s, packet by packet at random, until 60 s.",
+		Seeded: true,
+		Peak:   10 * mbit,
+		Make: func(seed uint64, new New) *linksim.Scenario {
+			sc := beside(seed, new, pipe(10*mbit, 40*ms, 200*ms), 60*s, "random", func(time.Duration) linksim.Controller {
+				return linksim.Unlimited{}
+			})
+			sc.Flows[1].Source = linksim.Poisson{Rate: 5 * mbit}
+			return sc
+		},
+		Bounds: []Bound{
+			Utilisation(5*s, 60*s).AtLeast(0.95),
+			Queue("p95", 0, 0).AtMost(30).InShort(),
+			Loss(0, 0).AtMost(0.001),
+			Competitions().AtMost(0).InShort(),
+		},
 	})
 	return all
 }
@@ -83,7 +101,7 @@ func against() []Scenario {
 // beside is one flow under test beside others that leave at a moment, 15 seconds
 // before the end.
 func beside(
-	seed uint64, new New, link linksim.Link, leave time.Duration, others ...New,
+	seed uint64, new New, link linksim.Link, leave time.Duration, name string, others ...New,
 ) *linksim.Scenario {
 	sc := &linksim.Scenario{
 		Seed: seed, Duration: leave + 15*s,
@@ -93,7 +111,7 @@ func beside(
 	own.Start = spread(seed, 0, 2*s)
 	sc.Flows = append(sc.Flows, own)
 	for i, other := range others {
-		f := tcp(fmt.Sprintf("other %d", i+1), other, 0)
+		f := tcp(fmt.Sprintf("%s %d", name, i+1), other, 0)
 		f.Start, f.Stop = spread(seed, i+1, 2*s), leave
 		sc.Flows = append(sc.Flows, f)
 	}

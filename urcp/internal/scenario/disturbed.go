@@ -64,7 +64,14 @@ func disturbed() []Scenario {
 			back(linksim.Aggregate{Every: 20 * ms}), false},
 		{"20 % of acknowledgements lost", "What a lost one would have said comes later, or not at all.",
 			back(linksim.Loss{P: 0.2}), true},
-		{"all of these", "Jitter, reordering, aggregation and lost acknowledgements together.",
+		{"2 % sent twice", "Of fifty packets one arrives again 2 ms later.",
+			there(linksim.Duplicate{P: 0.02, After: 2 * ms}), true},
+		{"clocks that tick every 15.6 ms", "The default timer of older Windows, at both ends.",
+			func(sc *linksim.Scenario) {
+				tick := linksim.Clock{Granularity: 15625 * time.Microsecond}
+				sc.Flows[0].Sender, sc.Flows[0].Receiver = tick, tick
+			}, false},
+		{"jitter, disorder, heaps and losses", "Jitter, reordering, aggregation and lost acknowledgements together.",
 			func(sc *linksim.Scenario) {
 				there(linksim.Jitter{Max: 20 * ms}, linksim.Reorder{P: 0.02, By: 5 * ms})(sc)
 				back(linksim.Aggregate{Every: 20 * ms}, linksim.Loss{P: 0.2})(sc)

@@ -107,6 +107,17 @@ func wireless() []Scenario {
 			Queue("p95", 5*s, 0).AtMost(60),
 		},
 	}, {
+		Name:   "wireless/RFC 8869 4.2, 32 flows",
+		Shows:  "Twice as many: less than 1 Mbit/s for each.",
+		Seeded: true,
+		Peak:   30 * mbit,
+		Make:   func(seed uint64, new New) *linksim.Scenario { return crowd(seed, new, 32) },
+		Bounds: []Bound{
+			Utilisation(2*s, 0).AtLeast(0.95),
+			Fairness(20*s, 0).AtLeast(0.9),
+			Queue("p95", 5*s, 0).AtMost(80),
+		},
+	}, {
 		Name:   "wireless/RFC 8869 4.2, 12 flows and constant cross traffic",
 		Shows:  "Twelve flows, and four of 600 kbit/s from 20 to 40 s.",
 		Seeded: true,
