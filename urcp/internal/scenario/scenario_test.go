@@ -52,7 +52,7 @@ func TestSeeded(t *testing.T) {
 		r, err := sc.Run(seed, reno, func(s *linksim.Scenario) *linksim.Scenario { return Shorten(s, d) })
 		require.NoError(t, err, sc.Name)
 		for _, f := range r.Flows {
-			bytes = append(bytes, f.DeliveredBytes)
+			bytes = append(bytes, f.DeliveredBytes, f.Duplicates)
 		}
 		return bytes
 	}
