@@ -46,7 +46,7 @@ const (
 
 	// flatQueue is how far, and stillRounds and flatTime how long, a queue does not
 	// move that nobody fills: the way has become longer.
-	flatQueue   = 0.002
+	flatQueue   = 0.0007
 	stillRounds = 5
 	flatTime    = 500 * time.Millisecond
 )
@@ -85,7 +85,7 @@ type compete struct {
 func (c *Controller) link() float64 {
 	v := c.delivery.link()
 	if c.last < capacityWindow || c.mode == Competing {
-		v = max(v, min(c.train.rate(), trainMost*v))
+		v = max(v, min(c.train.rate, trainMost*v))
 	}
 	return v
 }
@@ -112,7 +112,7 @@ func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 		k.before = -w
 	}
 	k.raised = raised
-	if math.Abs(d.queue-k.flat) > flatQueue {
+	if math.Abs(d.queue-k.flat) > flatQueue || b.lost > 0 {
 		k.flat, k.flatAt = d.queue, t
 	}
 	if d.queue > leavePart*limit {

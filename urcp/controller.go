@@ -119,10 +119,11 @@ func (c *Controller) OnSent(now time.Duration, p Packet) {
 	if c.sent.count == 0 {
 		c.resume(t)
 	}
-	if !c.sent.push(sentPacket{seq: p.Seq, at: t, bytes: int32(n), app: p.AppLimited, train: c.train.send(t)}) {
+	if !c.sent.push(sentPacket{seq: p.Seq, at: t, bytes: int32(n), app: p.AppLimited}) {
 		c.stats.Ignored++
 		return
 	}
+	c.train.send(t, p.Seq)
 	c.pace.sent(t, float64(n))
 	c.peak = max(c.peak, float64(c.sent.inflight))
 }
@@ -222,7 +223,7 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 			}
 			b.join(span{1, a.Received, a.Received, p.at, p.at})
 			b.timed = true
-			if p.train {
+			if c.train.has(a.Seq) {
 				c.train.arrived(a.Received, p.bytes)
 			}
 		}
@@ -235,10 +236,14 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 		}
 		c.sent.settle(p, lost)
 		b.lost++
+		if c.train.has(seq) {
+			c.train.lost++
+		}
 		if seq > c.elastic.seq {
 			b.fresh++
 		}
 	}
+	c.train.over()
 	c.stats.Delivered += uint64(b.bytes)
 	c.stats.Acked += uint64(b.packets)
 	c.stats.Lost += uint64(b.lost)

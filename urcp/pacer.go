@@ -116,7 +116,7 @@ func (c *Controller) NextSend(now time.Duration, bytes int) time.Duration {
 	if c.sent.count >= maxSent-1 {
 		return Never
 	}
-	if c.train.sent < trainLen && c.pace.limit.rate == 0 {
+	if c.pace.limit.rate == 0 && c.train.wanted(t) {
 		return now
 	}
 	if c.pace.next > t {

@@ -24,7 +24,6 @@ type sentPacket struct {
 	bytes int32
 	state packetState
 	app   bool // left with nothing behind it
-	train bool // one of the first
 }
 
 // sentRing remembers packets in the order of their sending, oldest first. Those

@@ -3,8 +3,11 @@ package urcp
 import "time"
 
 const (
-	// trainLen packets leave back to back at the very start.
-	trainLen = 4
+	// trainLen packets leave back to back at the very start, and trainLeast of them
+	// have to arrive; else others go, in trainTries tries.
+	trainLen   = 4
+	trainLeast = 3
+	trainTries = 8
 	// trainMost bounds what they may make of the link, above what is delivered.
 	trainMost = 100
 )
@@ -14,24 +17,35 @@ const (
 // whatever share of it a flow gets. Without it, one that starts beside others would
 // not know how small its share is.
 type train struct {
-	sent, acked int
+	tries       int
+	sent        int
+	from, to    uint64 // numbers of its packets
 	start       time.Duration
+	acked, lost int
 	first, last time.Duration // on the peer's clock
 	bytes       int64
+	rate        float64 // bytes per second; zero before one has arrived
 }
 
-// send says whether a packet sent at t belongs to the train.
-func (r *train) send(t time.Duration) bool {
-	if r.sent == 0 {
-		r.start = t
+// wanted says whether a packet that is ready should leave at once, for the train.
+func (r *train) wanted(t time.Duration) bool {
+	return r.rate == 0 && (r.sent == 0 && r.tries < trainTries ||
+		r.sent > 0 && r.sent < trainLen && t-r.start < time.Millisecond)
+}
+
+// send takes note of a packet sent at t.
+func (r *train) send(t time.Duration, seq uint64) {
+	if !r.wanted(t) {
+		return
 	}
-	if r.sent == trainLen || t-r.start > time.Millisecond {
-		r.sent = trainLen
-		return false
+	if r.sent == 0 {
+		*r = train{tries: r.tries + 1, start: t, from: seq}
 	}
 	r.sent++
-	return true
+	r.to = seq
 }
+
+func (r *train) has(seq uint64) bool { return r.sent > 0 && r.from <= seq && seq <= r.to }
 
 // arrived takes in one packet of the train.
 func (r *train) arrived(rx time.Duration, bytes int32) {
@@ -43,11 +57,14 @@ func (r *train) arrived(rx time.Duration, bytes int32) {
 	r.bytes += int64(bytes)
 }
 
-// rate is what the train has shown, in bytes per second, and zero before it is
-// complete.
-func (r *train) rate() float64 {
-	if r.acked != trainLen || r.last <= r.first {
-		return 0
+// over ends the train when there is news of all its packets. What the queue had no room
+// for leaves no gap in it.
+func (r *train) over() {
+	if r.sent == 0 || r.acked+r.lost < r.sent {
+		return
 	}
-	return float64(r.bytes) * (trainLen - 1) / trainLen / (r.last - r.first).Seconds()
+	if r.acked >= trainLeast && r.last > r.first {
+		r.rate = float64(r.bytes) * float64(r.acked-1) / float64(r.acked) / (r.last - r.first).Seconds()
+	}
+	*r = train{tries: r.tries, rate: r.rate}
 }
