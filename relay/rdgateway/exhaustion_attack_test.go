@@ -189,27 +189,31 @@ func TestD4_LengthsThatLie(t *testing.T) {
 	}
 }
 
-// The longest packet that there may be, never whole: its memory is bounded too.
+// The longest packet that a set-up may have, never whole: it is not waited for beyond
+// the deadline, and a longer one is refused by its header.
 func TestD4_APacketThatNeverEnds(t *testing.T) {
 	inModes(t, func(t *testing.T, w *world, c *client) {
 		c.send(handshakePacket())
 		c.expect(2)
-		c.sendBytes(binary.LittleEndian.AppendUint32([]byte{4, 0, 0, 0}, maxPacket))
-		sent := 0
-		go func() {
-			b := make([]byte, 4<<10)
-			for sent < maxPacket-headerLen-1 {
-				n := min(len(b), maxPacket-headerLen-1-sent)
-				c.sendBytes(b[:n])
-				sent += n
-			}
-		}()
+		c.sendBytes(binary.LittleEndian.AppendUint32([]byte{4, 0, 0, 0}, 32<<10))
+		for left := 32<<10 - headerLen - 1; left > 0; {
+			n := min(left, 4<<10)
+			c.sendBytes(make([]byte, n))
+			left -= n
+		}
 		began := time.Now()
 		_, _, err := c.readPacket()
 		require.Error(t, err)
 		require.InDelta(t, 30, time.Since(began).Seconds(), 1)
 		c.quit()
 		requireNothingLeft(t, w)
+	})
+	inModes(t, func(t *testing.T, w *world, c *client) {
+		c.send(handshakePacket())
+		c.expect(2)
+		c.sendBytes(binary.LittleEndian.AppendUint32([]byte{4, 0, 0, 0}, 32<<10+1))
+		require.Equal(t, cookieBadPacket, status(t, 5, c.expect(5)))
+		c.requireClosed()
 	})
 }
 

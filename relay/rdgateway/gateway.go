@@ -132,13 +132,16 @@ func (h *Handler) meet(t *tunnel, p *pair) bool {
 	if t.send(append([]byte(head), seed...)) != nil {
 		return false
 	}
+	gone, stop := t.watchOut()
+	defer stop()
 	wait := time.NewTimer(time.Until(t.deadline))
 	defer wait.Stop()
 	select {
 	case <-p.met:
 		return true
+	case <-gone:
 	case <-wait.C:
-	case <-h.ending.Done():
+	case <-t.ending.Done():
 	}
 	return false
 }

@@ -74,11 +74,12 @@ func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey) err
 	if r.ContentLength >= 0 { // a tunnel's length is not known
 		return reachback.Refuse(reachback.CodeBadRequest)
 	}
-	done, err := h.setUp(k.from)
+	yield := make(chan struct{})
+	s, err := h.setUp(k.from, func() { close(yield) })
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer s.done()
 	in := newInbound(w, r)
 	defer in.finish()
 	in.lookAhead() // before the tunnel can have it
@@ -88,16 +89,19 @@ func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey) err
 	}
 	wait := time.NewTimer(h.Limits.setup())
 	defer wait.Stop()
+	why := reachback.CodeBadRequest
 	select {
 	case <-p.met:
 	case <-in.gone:
 	case <-wait.C:
+	case <-yield:
+		why = reachback.CodeTooManyWaiting
 	case <-h.ending.Done():
 	}
 	if h.leaveUnmet(k, p) {
-		return reachback.Refuse(reachback.CodeBadRequest)
+		return reachback.Refuse(why)
 	}
-	done() // OUT counts for the tunnel
+	s.done() // OUT counts for the tunnel
 	<-in.over
 	w.Header().Set("Connection", "close")
 	return nil

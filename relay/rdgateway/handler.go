@@ -13,11 +13,13 @@
 //
 // A client has one absolute deadline from its request to the last packet before its
 // session, every packet a largest size, and every address a largest number of
-// tunnels that are not set up yet ([Limits]). X-Forwarded-For and its like are not
+// tunnels that are not set up yet ([Limits]); of all addresses there is one too, at
+// which those that have shown no good token give way. X-Forwarded-For and its like are not
 // read. What it is told of a refusal is in the table of code.go.
 package rdgateway
 
 import (
+	"container/list"
 	"context"
 	"io"
 	"log/slog"
@@ -28,7 +30,6 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
-	"github.com/reachback/reachback/internal/limit"
 	"github.com/reachback/reachback/relay"
 )
 
@@ -55,19 +56,20 @@ type Handler struct {
 	end     context.CancelFunc
 	tunnels sync.WaitGroup // Close waits for them
 
-	mu      sync.Mutex // guards everything below
-	closed  bool
-	setups  map[netip.Prefix]int
-	inSetup int
-	live    map[io.Closer]struct{} // what Close closes
-	pairs   map[pairKey]*pair      // by connection id, as long as one of the two halves is there
+	mu        sync.Mutex // guards everything below
+	closed    bool
+	setups    map[netip.Prefix]int
+	inSetup   int
+	strangers list.List              // of *setup, those whose token nobody has seen yet, the oldest first
+	live      map[io.Closer]struct{} // what Close closes
+	pairs     map[pairKey]*pair      // by connection id, as long as one of the two halves is there
 }
 
 // Limits bound what clients can make a Handler hold before they have called. Zero
 // or less means the default in parentheses; no value means no limit.
 type Limits struct {
 	PerAddress int           // tunnels of one address (IPv6: /64) that are being set up (32)
-	InAll      int           // tunnels of all addresses that are being set up (4096)
+	InAll      int           // tunnels of all addresses that are being set up; then those without a token give way (4096)
 	Setup      time.Duration // from the request to the packet that names the resource, absolute (30 s)
 	KeepAlive  time.Duration // between two keepalives to a client of the RD Gateway protocol (45 s)
 }
@@ -130,30 +132,6 @@ func (h *Handler) Close() error {
 	h.mu.Unlock()
 	h.tunnels.Wait()
 	return nil
-}
-
-// setUp counts a tunnel of an address until done is called, which may be more than
-// once.
-func (h *Handler) setUp(a netip.Addr) (done func(), err error) {
-	p := limit.Prefix(a)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch {
-	case h.closed:
-		return nil, reachback.Refuse(reachback.CodeDraining)
-	case h.setups[p] >= h.Limits.perAddress(), h.inSetup >= h.Limits.inAll():
-		return nil, reachback.Refuse(reachback.CodeTooManyWaiting)
-	}
-	h.setups[p]++
-	h.inSetup++
-	return sync.OnceFunc(func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.inSetup--
-		if h.setups[p]--; h.setups[p] == 0 {
-			delete(h.setups, p)
-		}
-	}), nil
 }
 
 // run runs f in a goroutine that Close waits for, and which it ends by closing c.

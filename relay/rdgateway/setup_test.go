@@ -1,11 +1,13 @@
 package rdgateway
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -371,18 +373,72 @@ func TestTooManySetUpsOfOneAddress(t *testing.T) {
 	})
 }
 
+// Where there are as many as there may be, the oldest one without a good token gives
+// way, also where it is half a tunnel; those that have shown one stay.
 func TestTooManySetUpsInAll(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.door.Limits.InAll = 3
-		for i := range 3 {
-			w.comeFrom(fmt.Sprintf("10.0.0.%d:1", i))
-			w.webSocket()
-		}
+		w.door.Limits.InAll = 4
+		known := w.twoConnections()
+		known.setUp(w.token())
+		w.comeFrom("10.0.0.2:1")
+		webSocket := w.webSocket()
+		w.comeFrom("10.0.0.3:1")
+		out := &client{t: t}
+		out.openOut(w, newConnectionID())
+		w.comeFrom("10.0.0.4:1")
+		in := &client{t: t}
+		in.openIn(w, newConnectionID())
+		synctest.Wait()
+		require.Equal(t, 4, w.inSetup())
+
 		w.comeFrom("10.0.0.9:1")
-		require.Equal(t, reachback.CodeTooManyWaiting, w.ask(webSocketRequest("RDG-Connection-Id: {1}")))
+		began := time.Now()
+		for i := range 3 {
+			newcomer := w.webSocket()
+			newcomer.setUp(w.token()) // and it stays too
+			switch i {
+			case 0:
+				webSocket.requireClosed()
+			case 1:
+				out.requireClosed()
+			case 2:
+				resp, err := http.ReadResponse(bufio.NewReader(in.in), nil)
+				require.NoError(t, err)
+				require.Equal(t, http.StatusTooManyRequests, resp.StatusCode)
+			}
+			synctest.Wait()
+			require.Equal(t, 4, w.inSetup())
+		}
+		require.Zero(t, time.Since(began))
+		require.EqualValues(t, 3, w.relay.Stats().Refused[reachback.CodeTooManyWaiting])
+		require.Equal(t, reachback.CodeTooManyWaiting, w.ask(webSocketRequest("RDG-Connection-Id: {1}")), "all have a token")
+		answering := w.answering()
+		known.send(channelPacket("desktop"))
+		known.opens()
+		requireCarries(t, known, <-answering, "undisturbed")
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
-		w.webSocket()
+		require.Zero(t, w.inSetup())
+	})
+}
+
+// A client that closes OUT before it has come with IN is noticed at once.
+func TestOutIsClosedBeforeInComes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := &client{t: t}
+		id := newConnectionID()
+		c.openOut(w, id)
+		c.write(c.out, "what nobody waits for")
+		synctest.Wait()
+		c.out.Close()
+		synctest.Wait()
+		requireNothingHeld(t, w)
+
+		c.openOut(w, id) // it comes again, and is let in
+		c.write(c.out, "this too")
+		c.openIn(w, id)
+		host := w.opened(c)
+		requireCarries(t, c, host, "x")
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/reachback/reachback/internal/carrier"
 	"github.com/reachback/reachback/internal/framing"
 	"github.com/reachback/reachback/internal/printable"
+	"github.com/reachback/reachback/internal/token"
 	"github.com/reachback/reachback/relay"
 )
 
@@ -70,7 +71,9 @@ type tunnel struct {
 	h        *Handler
 	from     netip.AddrPort
 	deadline time.Time
-	admitted func() // ends the tunnel's being set up
+	setup    *setup
+	ending   context.Context // until Close of h, or until it gives way
+	end      context.CancelFunc
 
 	out    *carrier.Conn
 	in     *inbound  // the client's bytes, where they do not come on out
@@ -83,39 +86,53 @@ type tunnel struct {
 
 // newTunnel takes the connection of w for a tunnel that is being set up.
 func (h *Handler) newTunnel(w http.ResponseWriter, from netip.AddrPort) (*tunnel, error) {
-	done, err := h.setUp(from.Addr())
-	if err != nil {
+	t := &tunnel{h: h, from: from, deadline: time.Now().Add(h.Limits.setup())}
+	t.ending, t.end = context.WithCancel(h.ending)
+	var err error
+	if t.setup, err = h.setUp(from.Addr(), t.giveWay); err != nil {
+		t.end()
 		return nil, err
 	}
-	conn, err := carrier.Hijack(w)
-	if err != nil {
-		done()
+	if t.out, err = carrier.Hijack(w); err != nil {
+		t.setup.done()
+		t.end()
 		return nil, err
 	}
-	t := &tunnel{h: h, from: from, admitted: done, out: conn, deadline: time.Now().Add(h.Limits.setup())}
-	conn.SetDeadline(t.deadline)
+	t.out.SetDeadline(t.deadline)
 	return t, nil
 }
 
 // Close ends the tunnel at once, whatever it does.
 func (t *tunnel) Close() error { return t.out.Abort() }
 
+// giveWay ends the tunnel in favour of another.
+func (t *tunnel) giveWay() {
+	t.end()
+	t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeTooManyWaiting))
+}
+
 // finish gives up what the tunnel holds.
 func (t *tunnel) finish() {
-	t.admitted()
+	t.setup.done()
+	t.end()
 	t.out.Close()
 }
 
 // serve sets the tunnel up and carries its session.
 func (t *tunnel) serve() {
 	late := func() bool { return true }
-	if t.in != nil { // out has its deadline, and Close
+	if t.in != nil { // out has its deadline
 		late = time.AfterFunc(time.Until(t.deadline), func() { t.in.Close() }).Stop
-		defer context.AfterFunc(t.h.ending, func() { t.in.Close() })()
 	}
+	defer context.AfterFunc(t.ending, func() {
+		t.out.Abort()
+		if t.in != nil {
+			t.in.Close()
+		}
+	})()
 	c, err := t.setUp()
 	late()
-	t.admitted()
+	t.setup.done()
 	if err == nil {
 		t.out.SetDeadline(time.Time{})
 		t.call(c)
@@ -181,6 +198,7 @@ func (t *tunnel) create(c *relay.Call, body []byte) (answer []byte, err error) {
 	if t.resource, err = t.h.Relay.Check(c); err != nil {
 		return nil, t.refuse(tunnelCreate, err)
 	}
+	t.setup.known()
 	return newTunnelResponse(ok), nil
 }
 
@@ -319,13 +337,22 @@ func (t *tunnel) watch(gone func()) (stop func() error) {
 	}
 }
 
+// maxSetUp bounds a packet of the set-up: the longest token there is in UTF-16, and
+// more than clients have beside it.
+const maxSetUp = 2*token.MaxLen + 8<<10
+
 // next returns the client's next packet, whose body is good until the next call.
 func (t *tunnel) next() (p packetType, body []byte, err error) {
 	for {
 		if len(t.come) >= headerLen {
 			p, n, err := parseHeader(t.come)
-			if err != nil {
+			switch {
+			case err != nil:
 				return 0, nil, t.refuse(0, t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeProtocolError)))
+			case n > maxSetUp && p == tunnelCreate && t.state == wantTunnel:
+				return 0, nil, t.refuse(p, t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeTokenInvalid)))
+			case n > maxSetUp:
+				return 0, nil, t.refuse(p, t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeProtocolError)))
 			}
 			if len(t.come) >= n {
 				body, t.come = t.come[headerLen:n], t.come[n:]
@@ -338,6 +365,29 @@ func (t *tunnel) next() (p packetType, body []byte, err error) {
 			}
 			return 0, nil, err
 		}
+	}
+}
+
+// watchOut notices a client that closes OUT, where it has nothing to send, while it
+// has not come with IN. stop must be called.
+func (t *tunnel) watchOut() (gone <-chan struct{}, stop func()) {
+	left, done := make(chan struct{}), make(chan struct{})
+	go func() { // ends with stop, or before
+		defer close(done)
+		b := make([]byte, 512)
+		for range maxWaiting / len(b) {
+			if _, err := t.out.Read(b); err != nil {
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					close(left)
+				}
+				return
+			}
+		}
+	}()
+	return left, func() {
+		t.out.SetReadDeadline(time.Unix(1, 0))
+		<-done
+		t.out.SetReadDeadline(t.deadline)
 	}
 }
 
