@@ -13,6 +13,7 @@ type link struct {
 	oneWay time.Duration // each way
 	buffer time.Duration // of queue; unbounded where zero
 	loss   float64
+	marks  float64                               // part of the packets that the network marks
 	noise  func(now time.Duration) time.Duration // added after the queue
 	app    func(now time.Duration) bool          // whether there is something to send
 	group  int                                   // packets an acknowledgement waits for; 8 where zero
@@ -107,7 +108,12 @@ func (l *link) run(c *Controller, warm, length time.Duration) linkStats {
 				rx += l.noise(rx)
 			}
 			c.OnSent(now+l.shift, Packet{Seq: seq, Bytes: size})
-			pending = append(pending, arrival{seq: seq, at: rx + l.oneWay, received: rx + l.offset, sent: now, lost: gone})
+			a := arrival{seq: seq, at: rx + l.oneWay, received: rx + l.offset, sent: now, lost: gone}
+			i := len(pending)
+			for i > 0 && pending[i-1].at > a.at {
+				i--
+			}
+			pending = slices.Insert(pending, i, a)
 			seq++
 		case ack <= timer && ack != Never:
 			now = max(ack, now)
@@ -118,7 +124,7 @@ func (l *link) run(c *Controller, warm, length time.Duration) linkStats {
 				if a.lost {
 					f.Lost = append(f.Lost, a.seq)
 				} else {
-					f.Acked = append(f.Acked, Acked{Seq: a.seq, Received: a.received, Timed: true})
+					f.Acked = append(f.Acked, Acked{Seq: a.seq, Received: a.received, Timed: true, Marked: l.rng.Float64() < l.marks})
 					f.RTT = a.at - a.sent
 				}
 				k++

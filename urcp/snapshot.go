@@ -67,7 +67,7 @@ func (c *Controller) Snapshot() Snapshot {
 		Mode: c.mode, Rate: c.Rate(), Window: c.Window(), Inflight: int(c.sent.inflight),
 		DeliveryRate: int64(c.delivery.now * 8),
 		RTT:          seconds(d.srtt), BaseRTT: seconds(d.minRTT),
-		BaseDelay:  d.ref + seconds(d.base+d.clock.correction(c.last)),
+		BaseDelay:  d.ref - c.epoch + seconds(d.base+d.clock.correction(c.last)),
 		QueueDelay: seconds(d.queue),
 		Loss:       c.loss.ratio, Inherent: c.loss.inherent,
 		Counters: n,
