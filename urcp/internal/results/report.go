@@ -46,7 +46,7 @@ func report(b *bytes.Buffer, table []row) {
 		rw := &table[i]
 		if c := rw.Chapter(); c != chapter {
 			chapter = c
-			fmt.Fprintf(b, "## %s\n", strings.ToUpper(c[:1])+c[1:])
+			fmt.Fprintf(b, "\n## %s\n", strings.ToUpper(c[:1])+c[1:])
 		}
 		section(b, rw)
 	}
@@ -89,7 +89,6 @@ func section(b *bytes.Buffer, rw *row) {
 		}
 		b.WriteString(" |\n")
 	}
-	b.WriteString("\n")
 }
 
 // beaten lists where a reference is ahead, and counts all ways in which each compares.

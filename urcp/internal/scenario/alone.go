@@ -20,10 +20,10 @@ func alone() []Scenario {
 	for _, x := range []struct {
 		name   string
 		buffer time.Duration
-	}{{"half of", 20 * ms}, {"one", 40 * ms}, {"five", 200 * ms}} {
+	}{{"half a bandwidth-delay product", 20 * ms}, {"one bandwidth-delay product", 40 * ms}, {"five bandwidth-delay products", 200 * ms}} {
 		all = append(all, Scenario{
 			Name:  fmt.Sprintf("alone/10M, 40 ms, buffer of %v", x.buffer),
-			Shows: "The plain case, with a buffer of " + x.name + " bandwidth-delay product.",
+			Shows: "The plain case, with a buffer of " + x.name + ".",
 			Peak:  10 * mbit,
 			Make:  single(60*s, pipe(10*mbit, 40*ms, x.buffer)),
 			Bounds: []Bound{

@@ -1,0 +1,6 @@
+//go:build !race
+
+package urcp_test
+
+// raced is described in race_test.go.
+const raced = false
