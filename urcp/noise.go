@@ -51,7 +51,6 @@ type noise struct {
 
 	quiet [quietSamples]float64
 	q     int
-	skip  int
 }
 
 // sample takes in a standing delay above the base, and that of one feedback.

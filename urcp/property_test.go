@@ -112,74 +112,78 @@ func FuzzFeedback(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var (
-			c   = New(0, Config{MSS: 1250, ECN: ECN(len(data) % 2)})
-			now time.Duration
-			seq uint64
-		)
-		take := func() uint64 {
-			if len(data) == 0 {
-				return 0
-			}
-			v := data[0]
-			data = data[1:]
-			return uint64(v)
+	f.Fuzz(drive)
+}
+
+// drive is one run of FuzzFeedback.
+func drive(t *testing.T, data []byte) {
+	t.Helper()
+	var (
+		c   = New(0, Config{MSS: 1250, ECN: ECN(len(data) % 2)})
+		now time.Duration
+		seq uint64
+	)
+	take := func() uint64 {
+		if len(data) == 0 {
+			return 0
 		}
-		// far is anything from nothing to the ends of the range, both ways.
-		far := func() time.Duration {
-			v := time.Duration(take() << (take() % 64))
-			if take()%2 == 0 {
-				return -v
-			}
-			return v
+		v := data[0]
+		data = data[1:]
+		return uint64(v)
+	}
+	// far is anything from nothing to the ends of the range, both ways.
+	far := func() time.Duration {
+		v := time.Duration(take() << (take() % 64))
+		if take()%2 == 0 {
+			return -v
 		}
-		for len(data) > 0 {
-			now += time.Duration(take()) * ms / 8
-			switch take() % 8 {
-			case 0:
-				now += time.Duration(take()) * 10 * ms
-				c.OnTimer(now)
-			case 1:
-				c.SetMaxRate(int64(far()))
-				c.SetMaxRate(0)
-			case 2:
-				c.OnSent(far(), Packet{Seq: uint64(far()), Bytes: int(far())})
-			case 3, 4:
-				for range take() % 16 {
-					if c.NextSend(now, 1250) <= now {
-						seq += 1 + take()%2
-						c.OnSent(now, Packet{Seq: seq, Bytes: 1250, AppLimited: take()%4 == 0})
-					}
+		return v
+	}
+	for len(data) > 0 {
+		now += time.Duration(take()) * ms / 8
+		switch take() % 8 {
+		case 0:
+			now += time.Duration(take()) * 10 * ms
+			c.OnTimer(now)
+		case 1:
+			c.SetMaxRate(int64(far()))
+			c.SetMaxRate(0)
+		case 2:
+			c.OnSent(far(), Packet{Seq: uint64(far()), Bytes: int(far())})
+		case 3, 4:
+			for range take() % 16 {
+				if c.NextSend(now, 1250) <= now {
+					seq += 1 + take()%2
+					c.OnSent(now, Packet{Seq: seq, Bytes: 1250, AppLimited: take()%4 == 0})
 				}
-			default:
-				var fb Feedback
-				for range take() % 20 {
-					a := Acked{Seq: seq - take()%32, Timed: take()%4 != 0, Received: now - 20*ms}
-					switch take() % 8 {
-					case 0:
-						a.Received = far()
-					case 1:
-						a.ErrBound = far()
-					case 2:
-						a.Marked = true
-					}
-					fb.Acked = append(fb.Acked, a)
-				}
-				for range take() % 4 {
-					fb.Lost = append(fb.Lost, seq-take()%32)
-				}
-				fb.RTT = time.Duration(take()) * ms
-				if take()%8 == 0 {
-					fb.RTT = far()
-				}
-				at := now
-				if take()%16 == 0 {
-					at = far()
-				}
-				c.OnFeedback(at, &fb)
 			}
-			sane(t, c, now)
+		default:
+			var fb Feedback
+			for range take() % 20 {
+				a := Acked{Seq: seq - take()%32, Timed: take()%4 != 0, Received: now - 20*ms}
+				switch take() % 8 {
+				case 0:
+					a.Received = far()
+				case 1:
+					a.ErrBound = far()
+				case 2:
+					a.Marked = true
+				}
+				fb.Acked = append(fb.Acked, a)
+			}
+			for range take() % 4 {
+				fb.Lost = append(fb.Lost, seq-take()%32)
+			}
+			fb.RTT = time.Duration(take()) * ms
+			if take()%8 == 0 {
+				fb.RTT = far()
+			}
+			at := now
+			if take()%16 == 0 {
+				at = far()
+			}
+			c.OnFeedback(at, &fb)
 		}
-	})
+		sane(t, c, now)
+	}
 }
