@@ -166,15 +166,17 @@ func (l *framedLeg) send(p []byte) error {
 	return l.to.write(p)
 }
 
-// finish tells the client that the session has ended regularly.
+// finish tells the client that the session has ended regularly. A client that is slow
+// has the same time for that as for anything else.
 func (l *framedLeg) finish() error {
-	l.farewell(reachback.Refuse(reachback.CodeClosed))
+	l.farewell(reachback.Refuse(reachback.CodeClosed), l.timeout)
 	return nil
 }
 
-// farewell sends the last that the client gets, if there is a chance within goodbye.
-func (l *framedLeg) farewell(e *reachback.Error) {
-	timer := time.NewTimer(goodbye)
+// farewell sends the last that the client gets, if there is a chance within that time.
+func (l *framedLeg) farewell(e *reachback.Error, within time.Duration) {
+	by := time.Now().Add(within)
+	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
 	case l.writing <- struct{}{}:
@@ -186,8 +188,12 @@ func (l *framedLeg) farewell(e *reachback.Error) {
 		return
 	}
 	l.ended = true
-	stuck := time.AfterFunc(goodbye, func() { l.Abort() })
+	if c := l.why.Load(); c != nil {
+		e = reachback.Refuse(*c)
+	}
+	stuck := time.AfterFunc(time.Until(by), func() { l.Abort() })
 	defer stuck.Stop()
+	l.SetWriteDeadline(by) // the last one may be long past
 	if l.greeted {
 		l.put(l.Framing.End(e.Code))
 	} else {
@@ -196,31 +202,42 @@ func (l *framedLeg) farewell(e *reachback.Error) {
 	l.closeWrite()
 }
 
-// cut ends the leg. A client that is still there is told why, and has a moment to
-// take it: what is on its way would be lost if the connection was closed under what
-// it sends.
+// cut ends the leg within twice goodbye. A client that is still there is told why, and
+// has a moment to take it: what is on its way would be lost if the connection was
+// closed under what it sends.
 func (l *framedLeg) cut(why reachback.Code) { l.cutFor(reachback.Refuse(why)) }
 
 // cutFor is cut for a refusal that has more than its code.
 func (l *framedLeg) cutFor(why *reachback.Error) {
-	if c := l.why.Load(); c != nil {
-		why = reachback.Refuse(*c)
+	if why.Code == reachback.CodeClientLost && l.why.Load() == nil {
+		l.drop()
+		return
 	}
-	if why.Code != reachback.CodeClientLost {
-		l.farewell(why)
-		nc := l.NetConn()
-		if w, ok := nc.(*wire); ok {
-			nc = w.Conn // what comes is not for TLS any more
-		}
-		nc.SetReadDeadline(time.Now().Add(goodbye))
-		io.Copy(io.Discard, nc)
+	l.farewell(why, goodbye)
+	end := l.drop
+	if why.Code == reachback.CodeClosed { // the system goes on sending what a slow client has not taken yet
+		end = l.hangUp
 	}
-	l.drop()
+	// It is a timer, because whoever still reads the leg may set deadlines of its own.
+	late := time.AfterFunc(goodbye, end)
+	nc := l.NetConn()
+	if w, ok := nc.(*wire); ok {
+		nc = w.Conn // what comes is not for TLS any more
+	}
+	io.Copy(io.Discard, nc)
+	late.Stop()
+	end()
 }
 
 // drop closes both of the client's connections without a word.
 func (l *framedLeg) drop() {
 	l.Abort()
+	l.hangUp()
+}
+
+// hangUp closes both of the client's connections, behind what was sent.
+func (l *framedLeg) hangUp() {
+	l.NetConn().Close()
 	if l.In != nil {
 		l.In.Close()
 	}

@@ -80,7 +80,7 @@ func (w *wrapper) flush(d *direction) error {
 		end += len(l.records.sealer.Seal(record, size, tlsrecord.Application))
 		left -= n
 	}
-	if _, err := l.records.wire.Write(w.buf[:end]); err != nil {
+	if _, err := l.records.wire.send(w.buf[:end]); err != nil {
 		return err
 	}
 	d.count(w.have)

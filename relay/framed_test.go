@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"io"
@@ -65,6 +66,9 @@ func (f *chunkFraming) Refusal(e *reachback.Error) []byte               { return
 func (f *chunkFraming) End(c reachback.Code) []byte                     { return append([]byte{0}, c...) }
 func (f *chunkFraming) KeepAlive() (packet []byte, every time.Duration) { return nil, 0 }
 
+// greeting is not as long as a key update.
+const greeting = "welcome"
+
 // framedDoor lets a client call with a line that holds its token. Something is sent to
 // it before, as front doors do.
 func (w *world) framedDoor() http.Handler {
@@ -78,7 +82,7 @@ func (w *world) framedDoor() http.Handler {
 			return
 		}
 		for range 20 {
-			io.WriteString(c, "hello")
+			io.WriteString(c, greeting)
 		}
 		p, err := w.relay.Open(w.t.Context(), &Call{Token: r.Header.Get("Token"), Remote: remote(r), Raw: true})
 		if err != nil {
@@ -89,18 +93,29 @@ func (w *world) framedDoor() http.Handler {
 	})
 }
 
-func (w *world) callDoor() *tls.Conn { return w.callDoorWith(nil) }
+func (w *world) callDoor() *tls.Conn { return w.callDoorWith(func(*tls.Config) {}) }
 
-func (w *world) callDoorWith(cache tls.ClientSessionCache) *tls.Conn {
+// callDoorWith asks for other things first, on the same connection.
+func (w *world) callDoorWith(edit func(c *tls.Config), first ...string) *tls.Conn {
 	w.t.Helper()
 	nc, err := w.net.Dial(w.t.Context(), "tcp", "gw.example:443")
 	require.NoError(w.t, err)
-	c := tls.Client(nc, &tls.Config{RootCAs: w.roots, ServerName: "gw.example", MaxVersion: w.version, ClientSessionCache: cache})
+	cfg := &tls.Config{RootCAs: w.roots, ServerName: "gw.example", MaxVersion: w.version}
+	edit(cfg)
+	c := tls.Client(nc, cfg)
 	w.t.Cleanup(func() { nc.Close() })
+	for _, path := range first {
+		_, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: gw.example\r\n\r\n")
+		require.NoError(w.t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(w.t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(w.t, err)
+	}
 	tok := w.token("alice", func(t *token.Connection) { t.ClientKey = [32]byte{} })
 	_, err = io.WriteString(c, "GET /door HTTP/1.1\r\nHost: gw.example\r\nToken: "+tok+"\r\n\r\n")
 	require.NoError(w.t, err)
-	got := make([]byte, 20*len("hello"))
+	got := make([]byte, 20*len(greeting))
 	_, err = io.ReadFull(c, got)
 	require.NoError(w.t, err)
 	return c
@@ -208,7 +223,7 @@ func TestFramedLegOfAClientThatResumes(t *testing.T) {
 		w.server.Handler = w.framedDoor()
 		cache := tls.NewLRUClientSessionCache(1)
 		for range 2 {
-			client := w.callDoorWith(cache)
+			client := w.callDoorWith(func(c *tls.Config) { c.ClientSessionCache = cache })
 			require.False(t, client.ConnectionState().DidResume)
 			host := must(t, w.answer(<-w.summons, w.host("host-1")))
 			got := make([]byte, len("ready"))

@@ -41,24 +41,30 @@ func (r *Relay) kill(ctx context.Context, k Kill) {
 		r.mu.Lock()
 		r.killed.add("session "+k.Session, c)
 		r.mu.Unlock()
-		legs := r.end(c, func(p *Permit) bool { return p.Session == k.Session })
-		if len(legs) > 0 {
-			r.watcher.Go(func() { // ends in time, or with ctx
-				select {
-				case <-time.After(killGrace):
-				case <-ctx.Done():
-				}
-				cutAll(legs, c)
-			})
-		}
+		r.cutLater(ctx, killGrace, r.end(c, func(p *Permit) bool { return p.Session == k.Session }), c)
 	}
 	if k.Host != "" {
 		c := cmp.Or(k.Code, reachback.CodeHostRevoked)
 		r.mu.Lock()
 		r.killed.add("host "+k.Host, c)
 		r.mu.Unlock()
-		cutAll(r.end(c, func(p *Permit) bool { return p.Host == k.Host }), c)
+		r.cutLater(ctx, 0, r.end(c, func(p *Permit) bool { return p.Host == k.Host }), c)
 	}
+}
+
+// cutLater cuts legs after that time, or when ctx ends. The kills that follow do not
+// wait for it: legs with a goodbye take theirs.
+func (r *Relay) cutLater(ctx context.Context, after time.Duration, legs []io.Closer, why reachback.Code) {
+	if len(legs) == 0 {
+		return
+	}
+	r.watcher.Go(func() { // ends in time
+		select {
+		case <-time.After(after):
+		case <-ctx.Done():
+		}
+		cutAll(legs, why)
+	})
 }
 
 // Disconnect ends the joined legs of a session and returns how many pairs there

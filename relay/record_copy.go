@@ -146,7 +146,7 @@ func (d *direction) send(dst *recordLeg, records []byte, content *int) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if _, err := dst.wire.Write(records); err != nil {
+	if _, err := dst.wire.send(records); err != nil {
 		return err
 	}
 	d.count(*content)

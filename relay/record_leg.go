@@ -52,9 +52,14 @@ type handover struct {
 	past tlsrecord.Past
 	done bool
 
-	out    framer // follows what is sent after the handshake
-	sealed uint64 // whole records of that
+	out     framer // follows what is sent after the handshake
+	sealed  uint64 // whole records of that
+	updated bool   // one of them may have been a key update
 }
+
+// keyUpdateLen is how long crypto/tls makes the record of a key update, behind its
+// header.
+const keyUpdateLen = 5 + tlsrecord.Overhead
 
 // wrote takes note of bytes that crypto/tls has sent.
 func (h *handover) wrote(p []byte) {
@@ -63,6 +68,7 @@ func (h *handover) wrote(p []byte) {
 		h.out.passed(p[:n])
 		if p = p[n:]; h.out.between() {
 			h.sealed++
+			h.updated = h.updated || int(h.out.header[3])<<8|int(h.out.header[4]) == keyUpdateLen
 		}
 	}
 }
@@ -116,30 +122,35 @@ func canTakeOver(c *carrier.Conn) bool {
 }
 
 // canTakeOverLater is canTakeOver for a connection on which crypto/tls has sent
-// already. All records after the handshake count as sealed with the first keys of
-// the application. If some were not, because the peer has had crypto/tls change keys,
-// then the numbers that are left out are more than enough, and the peer fails to open
-// what comes: no number is used twice.
+// already. Every record after the handshake was sealed with the first keys of the
+// application, unless the peer has had crypto/tls change keys. The relay would go on
+// with the first, and come to the next by itself, of which crypto/tls has used some
+// numbers. So a connection on which a record had the length of a key update is left
+// to crypto/tls, whatever that record was.
 func canTakeOverLater(c *carrier.Conn) bool {
 	w, ok := c.NetConn().(*wire)
-	return ok && !fips140.Enforced() && w.handover != nil && w.handover.done && w.handover.out.between() && w.frame.between() &&
-		c.ConnectionState().Version == tls.VersionTLS13
+	if !ok || w.handover == nil || fips140.Enforced() || c.ConnectionState().Version != tls.VersionTLS13 {
+		return false
+	}
+	h := w.handover
+	return h.done && h.keys.Complete() && h.out.between() && !h.updated && w.frame.between()
 }
 
-// takeOver makes a leg of its own of c, whose TLS must not be used any more. See
+// takeOver makes a leg of its own of c, whose TLS can send nothing any more. See
 // spliceOptions about the timeout.
 func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
 	w := c.NetConn().(*wire)
 	l := &recordLeg{wire: w, maxSealed: tlsrecord.MaxSealed}
 	l.early, l.earlyEnd = c.TakeEarly(w.stop)
+	w.taken.Store(true)
 	var err error
 	past := w.handover.past // apart from what else the handover refers to
-	l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, &past)
-	if err == nil {
-		l.sealer.Skip(w.handover.sealed)
+	if l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, &past); err != nil {
+		return nil, err
 	}
+	l.sealer.Skip(w.handover.sealed)
 	w.begin(timeout)
-	return l, err
+	return l, nil
 }
 
 // write is Write for a sink.
@@ -159,7 +170,7 @@ func (l *recordLeg) Write(p []byte) (n int, err error) {
 	defer batches.Put(b)
 	for len(p) > n && err == nil {
 		m := copy(b[tlsrecord.HeaderLen:tlsrecord.HeaderLen+tlsrecord.MaxContent], p[n:])
-		_, err = l.wire.Write(l.sealer.Seal(b[:], m, tlsrecord.Application))
+		_, err = l.wire.send(l.sealer.Seal(b[:], m, tlsrecord.Application))
 		n += m
 	}
 	return n, err
@@ -178,7 +189,7 @@ func (l *recordLeg) finish() error {
 func (l *recordLeg) control(t tlsrecord.Type, content ...byte) error {
 	buf := make([]byte, tlsrecord.HeaderLen+len(content)+tlsrecord.Overhead)
 	copy(buf[tlsrecord.HeaderLen:], content)
-	_, err := l.wire.Write(l.sealer.Seal(buf, len(content), t))
+	_, err := l.wire.send(l.sealer.Seal(buf, len(content), t))
 	return err
 }
 

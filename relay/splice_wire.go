@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -26,6 +27,7 @@ type wire struct {
 	timeout  time.Duration
 	handover *handover // until begin, while the relay may take the records over
 	sent     int64     // bytes, until begin
+	taken    atomic.Bool
 
 	// Owned by the goroutine that reads.
 	in    []byte  // received and not yet taken by TLS, in inBuf or ahead
@@ -241,9 +243,19 @@ func (w *wire) fail(err error) {
 	}
 }
 
-// Write sends p. Writes of TLS come one at a time, its own answers to the peer's
-// key updates among them.
+// Write sends what crypto/tls has sealed, until the relay seals by itself. From then
+// on whatever crypto/tls still had to say, be it a goodbye because somebody closed
+// the connection by its old name, would have a number that the relay has used too.
 func (w *wire) Write(p []byte) (int, error) {
+	if w.taken.Load() {
+		return 0, net.ErrClosed
+	}
+	return w.send(p)
+}
+
+// send sends p. Writes of TLS come one at a time, its own answers to the peer's
+// key updates among them.
+func (w *wire) send(p []byte) (int, error) {
 	if !w.begun {
 		n, err := w.Conn.Write(p)
 		w.sent += int64(n)

@@ -72,7 +72,10 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldWith(t, func(*world) {}) }
+
+// newWorldWith is newWorld with a server that is changed before it is configured.
+func newWorldWith(t testing.TB, edit func(w *world)) *world {
 	w := &world{t: t, summons: make(chan *Call, 10_000), kills: make(chan Kill), watches: make(chan error, 1), hostCA: newAuthority(t)}
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
@@ -94,6 +97,7 @@ func newWorld(t testing.TB) *world {
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{*cert}},
 		ErrorLog:  log.New(io.Discard, "", 0),
 	}
+	edit(w)
 	require.NoError(t, ConfigureServer(w.server))
 	l, err := w.net.Listen("gw.example:443")
 	require.NoError(t, err)

@@ -27,6 +27,9 @@ func (k *KeyLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// Complete reports whether the secrets have come.
+func (k *KeyLog) Complete() bool { return k.client != nil && k.server != nil }
+
 // Server returns both directions as the server has them, and forgets the secrets. It
 // fails unless the handshake was one of TLS 1.3, and at the second call. About past
 // see [NewOpener].
