@@ -30,11 +30,16 @@ func (h *Handler) serveRaw(w http.ResponseWriter, r *http.Request, from netip.Ad
 		return nil
 	}
 	leg := &framing.Conn{Conn: conn, Framing: &rawFraming{accept: switchHead(accept, http.Header{carrier.HeaderCorrelation: {c.CorrelationID}})}}
-	if h.run(conn, func() { p.Splice(leg) }) != nil {
+	if h.run(cutter{conn}, func() { p.Splice(leg) }) != nil {
 		p.Close(reachback.CodeDraining)
 	}
 	return nil
 }
+
+// A cutter closes a connection without TLS's goodbye, which is the relay's to say.
+type cutter struct{ conn *carrier.Conn }
+
+func (c cutter) Close() error { return c.conn.Abort() }
 
 // checkRaw refuses what is no WebSocket, or a page's: a browser sends its Origin.
 func checkRaw(w http.ResponseWriter, r *http.Request) (accept string, err error) {
