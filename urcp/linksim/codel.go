@@ -1,7 +1,6 @@
 package linksim
 
 import (
-	"errors"
 	"math"
 	"math/rand/v2"
 	"time"
@@ -100,78 +99,5 @@ func (c *codel) pop(s *sim) uint32 {
 		return p
 	}
 	p, _ = c.take(s)
-	return p
-}
-
-// RED marks, or drops, with a probability that rises with the time that the packet
-// has waited: from 0 at Min to P at Max, and always above that. It looks at the
-// packet's own time and not at an average.
-type RED struct {
-	Min, Max time.Duration
-	P        float64
-}
-
-func (r RED) check() error {
-	if r.Max <= r.Min {
-		return errors.New("red: Max is not above Min")
-	}
-	return errors.Join(checkDelays(r.Min, r.Max), checkProbabilities(r.P))
-}
-
-func (r RED) queue(l *link, rng *rand.Rand) queue {
-	return &red{RED: r, fifo: newFIFO(l), rng: rng}
-}
-
-type red struct {
-	RED
-	fifo
-	rng *rand.Rand
-}
-
-func (r *red) pop(s *sim) uint32 {
-	for {
-		p := r.fifo.pop(s)
-		if p == none {
-			return p
-		}
-		waited := s.now - s.packets[p].arrived
-		chance := float64(waited-r.Min) / float64(r.Max-r.Min) * r.P
-		if waited > r.Max {
-			chance = 1
-		}
-		if waited <= r.Min || r.rng.Float64() >= chance || s.signal(p, r.link) {
-			return p
-		}
-	}
-}
-
-// StepMark marks every packet of an L4S flow that has waited longer than At. Others
-// pass, up to the bounds of the queue.
-type StepMark struct {
-	At time.Duration // Zero means 1 ms.
-}
-
-func (m StepMark) check() error { return checkDelays(m.At) }
-
-func (m StepMark) queue(l *link, _ *rand.Rand) queue {
-	if m.At == 0 {
-		m.At = time.Millisecond
-	}
-	return &stepMark{StepMark: m, fifo: newFIFO(l)}
-}
-
-type stepMark struct {
-	StepMark
-	fifo
-}
-
-func (m *stepMark) pop(s *sim) uint32 {
-	p := m.fifo.pop(s)
-	if p == none {
-		return p
-	}
-	if k := &s.packets[p]; k.ecn == ECT1 && s.now-k.arrived > m.At {
-		s.signal(p, m.link)
-	}
 	return p
 }
