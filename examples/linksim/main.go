@@ -4,12 +4,16 @@
 //	linksim -scenario examples/linksim/scenarios/cubic.json -out results
 //
 // It writes four files to the folder of -out, named after the scenario: NAME.svg and
-// NAME.png with each flow's rate above and queueing delay below, NAME-flows.csv and
-// NAME-links.csv with a row for each flow, or link, in each span of the scenario's
-// "bin". Where nothing arrived in a span its delays are empty.
+// NAME.png with each flow's rate above and queueing delay below, and in grey what the
+// narrowest link could carry; NAME-flows.csv and NAME-links.csv with a row for each flow,
+// or link, in each span of the scenario's "bin". Where nothing arrived in a span its
+// delays are empty.
 //
 // Standard output has the events "link" and "flow" with the figures of the whole run,
 // and "written" with the path of each file.
+//
+// A controller of your own runs in a program of your own: see package urcp/linksim. To
+// have it drawn here, give it a name in flow.go.
 //
 // # Scenario files
 //
@@ -88,7 +92,7 @@ func main() {
 func command() (func(*flag.FlagSet), func(context.Context, *program.Program) error) {
 	var cfg config
 	return func(f *flag.FlagSet) {
-			f.StringVar(&cfg.scenario, "scenario", "", "JSON `file` with the scenario; required")
+			f.StringVar(&cfg.scenario, "scenario", "", "JSON `file` with the scenario, explained by go doc ./examples/linksim; required")
 			f.StringVar(&cfg.out, "out", ".", "`folder` for the results, made if it is not there")
 			f.Uint64Var(&cfg.seed, "seed", 0, "where all randomness comes from, a `number`; by default the scenario's")
 		}, func(_ context.Context, p *program.Program) error {

@@ -35,11 +35,11 @@ const (
 )
 
 // BBR is a sketch of version 1 of the congestion control of Cardwell, Cheng, Gunn,
-// Yeganeh and Jacobson (ACM Queue, 2016; draft-cardwell-iccrg-bbr-congestion-
-// control-00). It paces at the largest delivery rate of ten round trips, probes for
-// more in one of eight round trips, holds at most two bandwidth-delay products in
-// flight, and falls to four packets for 200 ms when it has not seen its smallest
-// round trip for ten seconds. Losses do not lower its rate.
+// Yeganeh and Jacobson (ACM Queue, 2016;
+// draft-cardwell-iccrg-bbr-congestion-control-00). It paces at the largest delivery
+// rate of ten round trips, probes for more in one of eight round trips, holds at most
+// two bandwidth-delay products in flight, and falls to four packets for 200 ms when it
+// has not seen its smallest round trip for ten seconds. Losses do not lower its rate.
 //
 // It is a sketch in that the long-term rate against policers, the extra window for
 // aggregated acknowledgements and the undoing of spurious losses, which Linux has,

@@ -9,7 +9,7 @@
 //   - a [Policer], if there is one;
 //   - a queue with bounds, and perhaps with [CoDel], [RED], [StepMark] or [DualQ];
 //   - the server: of a constant rate, of a [Service] that changes, as [Steps], [Sine]
-//     or a recorded [Trace], and with [Outage]s;
+//     or a recorded [Trace], and, in an [Outage], of none;
 //   - elements that spoil what passes: [Loss], [BurstLoss], [Jitter], [Reorder],
 //     [Duplicate], [Aggregate] and [HARQ];
 //   - propagation, whose delay may change with the route.
@@ -31,6 +31,15 @@
 // use of the links, delays in queues weighted by packet or by time, the part of them
 // that no sender could have avoided, losses, shares, convergence and recovery, and
 // the latency of frames.
+//
+// # A controller of your own
+//
+// It needs the five methods of [Controller], and no goroutine and no clock: every time
+// that it is given is the sender's clock, and every call comes from [Run]. NextSend is
+// asked after each of the other calls and once more at the time that it named. A
+// controller that only follows feedback names [urcp.Never] in NextTimer. The first example
+// is one. That a [Flow] without Feedback gets [Ideal] holds for [urcp.Controller] too; whoever
+// compares the two gives both the same.
 //
 // # Repeatability
 //

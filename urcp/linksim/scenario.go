@@ -56,7 +56,7 @@ type Flow struct {
 	Pauses []Interval
 	// ECN is how its packets are marked as capable of ECN.
 	ECN ECN
-	// Feedback is how the receiver reports.
+	// Feedback is how the receiver reports. Zero is [Ideal].
 	Feedback Feedback
 	// Sender and Receiver are the clocks of the two ends. The sender's must not go
 	// back.
