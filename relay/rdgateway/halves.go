@@ -126,57 +126,86 @@ type inbound struct {
 	over chan struct{} // closed when the tunnel has ended
 	gone chan struct{} // closed when the client was seen to leave
 
-	// What is read ahead, which is there when ahead is closed. A read of a body
-	// that was broken off cannot go on, so this one is left to wait.
-	ahead chan struct{} // nil where there is none
-	buf   [512]byte
-	n, at int
-	err   error
+	// What is read ahead lies in buf[at:n]. A read of a body that was broken off
+	// cannot go on, so the one that is under way when Read comes is left to wait.
+	buf     [512]byte // n and above it is lookAhead's goroutine's
+	more    sync.Cond // on mu: the goroutine has read, or ended
+	n, at   int
+	err     error
+	looking bool // the goroutine runs
+	wanted  bool // it is to end when it has read
 
-	mu  sync.Mutex
+	mu  sync.Mutex               // guards what stands between it and buf
 	ctl *http.ResponseController // nil once the request is over; guarded by mu
 }
 
 func newInbound(w http.ResponseWriter, r *http.Request) *inbound {
 	in := &inbound{body: r.Body, ctl: http.NewResponseController(w), over: make(chan struct{}), gone: make(chan struct{})}
+	in.more.L = &in.mu
 	in.ctl.SetReadDeadline(time.Time{}) // the server's is for bodies that end
 	return in
 }
 
 // lookAhead reads in the background, so that a client that leaves is noticed while
-// nobody waits for what it sends. The goroutine ends when something comes, or with
-// Close; the next Read, or finish, waits for it.
+// nobody waits for what it sends. The goroutine ends when it has read something that
+// Read waits for, when buf is full, or with Close; finish waits for it.
 func (in *inbound) lookAhead() {
-	if in.ahead != nil {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.wanted = false; in.looking || in.err != nil {
 		return
 	}
-	ahead := make(chan struct{})
-	in.ahead, in.n, in.at = ahead, 0, 0
+	if in.at == in.n {
+		in.at, in.n = 0, 0
+	}
+	if in.n == len(in.buf) {
+		return
+	}
+	in.looking = true
 	go func() {
-		defer close(ahead)
-		if in.n, in.err = in.body.Read(in.buf[:]); in.err != nil {
-			close(in.gone)
+		for in.lookOnce() {
 		}
 	}()
+}
+
+// lookOnce does one read of lookAhead, and reports whether there is to be another.
+func (in *inbound) lookOnce() bool {
+	n, err := in.body.Read(in.buf[in.n:])
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.n, in.err = in.n+n, err
+	if err != nil {
+		close(in.gone)
+	}
+	in.looking = err == nil && in.n < len(in.buf) && !in.wanted
+	in.more.Broadcast()
+	return in.looking
 }
 
 // Read fails with io.EOF also where the connection ended within the body: that is
 // how these clients leave.
 func (in *inbound) Read(p []byte) (n int, err error) {
-	if in.ahead != nil {
-		<-in.ahead
-		n = copy(p, in.buf[in.at:in.n])
-		if in.at += n; in.at < in.n {
-			return n, nil
-		}
-		if err = in.err; err == nil {
-			in.ahead = nil
-		}
-	} else {
+	n, err = in.ahead(p)
+	if n == 0 && err == nil {
 		n, err = in.body.Read(p)
 	}
 	if err == io.ErrUnexpectedEOF {
 		err = io.EOF
+	}
+	return n, err
+}
+
+// ahead takes what was read ahead, and waits for a read that is under way.
+func (in *inbound) ahead(p []byte) (n int, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.wanted = true
+	for in.at == in.n && in.looking {
+		in.more.Wait()
+	}
+	n = copy(p, in.buf[in.at:in.n])
+	if in.at += n; in.at == in.n {
+		err = in.err
 	}
 	return n, err
 }
@@ -194,10 +223,10 @@ func (in *inbound) Close() error {
 // finish ends the request's use of the connection. Nobody reads any more.
 func (in *inbound) finish() {
 	in.Close()
-	if in.ahead != nil {
-		<-in.ahead
-	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	for in.looking {
+		in.more.Wait()
+	}
 	in.ctl = nil
 }

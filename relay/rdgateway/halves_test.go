@@ -90,6 +90,19 @@ func TestAHalfThatStaysAloneIsCut(t *testing.T) {
 			requireNothingHeld(t, w)
 		})
 	})
+	t.Run("IN whose client sends something and leaves", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			c := &client{t: t}
+			c.openIn(w, newConnectionID())
+			c.send(handshakePacket())
+			synctest.Wait()
+			c.send(createPacket("x"))
+			synctest.Wait()
+			c.in.Close()
+			synctest.Wait()
+			requireNothingHeld(t, w)
+		})
+	})
 	t.Run("IN whose client leaves", func(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			c := &client{t: t}
