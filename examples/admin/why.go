@@ -96,6 +96,8 @@ func (s *story) outcome() (code, meaning string) {
 		case r.Step == string(broker.StepAdmin): // an operator's failure is not the user's
 		case r.Step == string(broker.StepJoined) && r.Code == "":
 			joined, failed = true, api.Record{} // what went wrong before was got over
+		case r.Code == string(reachback.CodePathLost) && failed.Step == string(broker.StepEnd):
+			// The host saw no more than that the bytes stopped.
 		case r.Code != "" && r.Code != string(reachback.CodeClosed):
 			failed = r
 		}
