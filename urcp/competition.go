@@ -29,7 +29,7 @@ const (
 
 	// evenShare is the share of the link from which on a flow yields more than
 	// Cubic would, and under which it yields less: there is one competitor at least.
-	evenShare = 0.6
+	evenShare = 0.70
 	// wholeShare is what only a flow that is alone gets.
 	wholeShare = 0.92
 	// fallenQueue is by how much of the round trip the queue has to fall before it
