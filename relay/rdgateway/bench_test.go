@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +44,7 @@ const benchDirEnv = "REACHBACK_RDGATEWAY_BENCH_DIR"
 
 type procLine struct {
 	Addr, Call, Ticket string
+	Collected          bool
 }
 
 // lineOrchestrator permits every call and has the load generator's host answer.
@@ -94,7 +96,12 @@ func TestGatewayProcess(t *testing.T) {
 	require.NoError(t, relay.ConfigureServer(s))
 	go s.ServeTLS(relay.NewListener(l), "", "")
 	out.Encode(procLine{Addr: l.Addr().String()})
-	io.Copy(io.Discard, os.Stdin) // ends with who started it
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); { // ends with who started it
+		// What is pooled outlives one collection.
+		debug.FreeOSMemory()
+		debug.FreeOSMemory()
+		out.Encode(procLine{Collected: true})
+	}
 	os.Exit(0)
 }
 
@@ -103,6 +110,7 @@ type gatewayProcess struct {
 	b       *testing.B
 	pid     int
 	addr    string
+	in      io.Writer
 	lines   *json.Decoder
 	tls     *tls.Config
 	host    *tls.Certificate
@@ -137,7 +145,7 @@ func startGateway(b *testing.B) *gatewayProcess {
 		cmd.Wait()
 	})
 	p := &gatewayProcess{
-		b: b, pid: cmd.Process.Pid, lines: json.NewDecoder(out), signing: private,
+		b: b, pid: cmd.Process.Pid, in: in, lines: json.NewDecoder(out), signing: private,
 		tls:  &tls.Config{RootCAs: ca.pool(), ServerName: "127.0.0.1", DynamicRecordSizingDisabled: true},
 		host: hostCA.issue(b, x509.ExtKeyUsageClientAuth, func(c *x509.Certificate) { c.URIs = []*url.URL{identity.HostURI("host-1")} }),
 	}
@@ -283,6 +291,68 @@ func carry(w io.Writer, full []byte, total int) {
 			return
 		}
 	}
+}
+
+// BenchmarkIdleMemory holds sessions that never carried a byte, and then the same
+// after each carried many full records down. It is the relay's of that name, for each
+// way to call: the resident memory of a pair, before and after Go's runtime was made to
+// give back what it would give back in time.
+func BenchmarkIdleMemory(b *testing.B) {
+	peertest.Linux(b)
+	const n, each = 200, 256 << 10
+	for b.Loop() {
+		for _, s := range subjects {
+			p := startGateway(b)
+			var closers []io.Closer
+			open := func(n int, carried bool) {
+				for range n {
+					client, _, _, host := s.open(p)
+					closers = append(closers, client, host)
+					if carried {
+						go carry(host, make([]byte, benchPiece), each)
+						_, err := io.CopyN(io.Discard, client, each)
+						require.NoError(b, err)
+					}
+				}
+			}
+			open(8, true)
+			base := p.collected()
+			note := func(what string) {
+				b.ReportMetric(float64(p.resident()-base)/1024/n, s.name+what+"-KiB/pair")
+				b.ReportMetric(float64(p.collected()-base)/1024/n, s.name+what+"-collected-KiB/pair")
+			}
+			open(n, false)
+			note("")
+			for i := 16; i < len(closers); i += 2 {
+				go carry(closers[i+1].(io.Writer), make([]byte, benchPiece), each)
+				_, err := io.CopyN(io.Discard, closers[i].(io.Reader), each)
+				require.NoError(b, err)
+			}
+			note("-down")
+			for _, c := range closers {
+				c.Close()
+			}
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// resident is the process's memory in bytes.
+func (p *gatewayProcess) resident() int64 {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid))
+	require.NoError(p.b, err)
+	pages, err := strconv.ParseInt(strings.Fields(string(statm))[1], 10, 64)
+	require.NoError(p.b, err)
+	return pages * int64(os.Getpagesize())
+}
+
+// collected is resident after a collection.
+func (p *gatewayProcess) collected() int64 {
+	io.WriteString(p.in, "collect\n")
+	var l procLine
+	require.NoError(p.b, p.lines.Decode(&l))
+	require.True(p.b, l.Collected)
+	return p.resident()
 }
 
 func median(v []float64) float64 {
