@@ -83,22 +83,30 @@ func (l *lossMeter) forgive() {
 	l.run, l.done = lossCount{}, lossCount{}
 }
 
+// All of these are this package's own.
 const (
 	testLoss    = 0.02  // from where on loss is looked into
-	testQueue   = 0.008 // with more queue than that, loss is no riddle
+	testQueue   = 0.008 // seconds; with more queue than that, loss is no riddle
 	testSettled = 10    // rounds after start-up
-	testEvery   = 3 * time.Second
-	testRarest  = time.Minute
-	testRounds  = 20
+	// Tests are testEvery and testRounds apart, and twice as far after each that found the
+	// loss to be the path's own, up to testRarest.
+	testEvery  = 3 * time.Second
+	testRarest = time.Minute
+	testRounds = 20
+	// A test sends testPart of what is delivered. It takes testPackets, and as many as
+	// would have brought testLosses losses before; where fewer than testFallen of those
+	// come, the loss was ours.
+	testPart    = 0.85
 	testPackets = 120
 	testLosses  = 15
-	testPart    = 0.85 // of what is delivered is sent in a test
-	testFallen  = 0.4  // of the loss before
-	ceilingGain = 0.98
-	// A ceiling rises by ceilingRise a second at first.
-	ceilingRise = 0.002
-	ceilingLoss = 0.015
-	// It is looked at again after so many packets or losses.
+	testFallen  = 0.4
+
+	// A ceiling is set at ceilingGain of what is delivered, and rises by ceilingRise a
+	// second at first. It is looked at after ceilingPackets packets or ceilingLosses
+	// losses, and comes down where more than ceilingLoss is lost.
+	ceilingGain    = 0.98
+	ceilingRise    = 0.002
+	ceilingLoss    = 0.015
 	ceilingPackets = 400
 	ceilingLosses  = 8
 )
