@@ -1,6 +1,6 @@
 // Package rdpudp is the data phase of RDP-UDP version 3, [MS-RDPEUDP2], without
 // input or output: its packets, the receiver's acknowledgements, and what the sender
-// learns from them. It reads no clock, starts no goroutine and takes no memory per
+// learns from them. It reads no clock, starts no goroutine and allocates nothing per
 // packet; datagrams and times are handed in and out.
 //
 // A [Packet] is one datagram. Two types stand on either side of a path:
@@ -9,6 +9,14 @@
 //     acknowledgement is due when.
 //   - [Outstanding] numbers every packet that leaves, and turns acknowledgements into
 //     [urcp.Feedback]: what arrived, when, and what is lost.
+//
+// A sender asks its rate controller, a [urcp.Controller] or any other, when the next
+// packet may leave, has [Outstanding.Send] number it, sends what [Packet.Append] makes of
+// it, and tells the controller its number and its size on the wire. Each datagram that
+// comes goes through [Packet.Parse] to [Outstanding.OnPacket]; what that returns is for
+// the controller, and so is what [Outstanding.OnTimer] returns. An end that also receives
+// shows the packet to [Acknowledger.OnPacket] too, and has [Acknowledger.Fill] look at
+// each that leaves.
 //
 // Packet numbers count transmissions: a packet is never sent twice, and what a lost
 // one carried goes into a new one. Where 16 bits of a number travel, both types know
