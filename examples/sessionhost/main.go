@@ -43,8 +43,7 @@ const summary = `lets sessions in to an RDP server without an open port.
 
   sessionhost FLAGS            runs
   sessionhost install FLAGS    has the system run it with these flags
-  sessionhost uninstall        undoes that
-`
+  sessionhost uninstall        undoes that`
 
 func main() {
 	switch subcommand() {
