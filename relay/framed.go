@@ -26,8 +26,9 @@ const (
 type framedLeg struct {
 	*framing.Conn
 	timeout time.Duration
-	records *recordLeg // of what goes to the client, where they are the relay's
-	from    source     // set by begin, as to
+	records *recordLeg // where they are the relay's
+	in      *recordLeg // records, or those of In
+	from    source     // set by begin, as to, unless the records are the relay's
 	to      sink
 
 	// why is what the relay cuts it for. The host's leg is cut at the same time, and
@@ -57,6 +58,11 @@ func (l *framedLeg) greet() error {
 	return err
 }
 
+// canTakeOver reports whether takeOver can be called once it was greeted.
+func (l *framedLeg) canTakeOver() bool {
+	return canTakeOverLater(l.Conn.Conn) && (l.In == nil || canTakeOverLater(l.In))
+}
+
 // takeOver makes the records of the leg the relay's, once it was greeted.
 func (l *framedLeg) takeOver() (err error) {
 	l.writing <- struct{}{}
@@ -65,6 +71,10 @@ func (l *framedLeg) takeOver() (err error) {
 		return net.ErrClosed
 	}
 	l.records, err = takeOver(l.Conn.Conn, l.timeout)
+	if l.in = l.records; err == nil && l.In != nil {
+		l.in, err = takeOver(l.In, l.timeout)
+	}
+	l.ended = err != nil // it has nothing to seal with
 	return err
 }
 
@@ -74,12 +84,12 @@ func (l *framedLeg) begin() {
 	defer func() { <-l.writing }()
 	if l.records != nil {
 		l.to = l.records
-	} else {
-		leg := newLeg(l.Conn.Conn, l.timeout)
-		l.from, l.to = leg, leg
+		return
 	}
+	leg := newLeg(l.Conn.Conn, l.timeout)
+	l.from, l.to = leg, leg
 	if l.In != nil {
-		l.from = &stream{Reader: l.In}
+		l.from = newLeg(l.In, l.timeout)
 	}
 }
 
@@ -144,6 +154,15 @@ func (l *framedLeg) closeWrite() {
 	} else {
 		l.CloseWrite()
 	}
+	switch {
+	case l.In == nil:
+	case l.records != nil:
+		l.in.Write(l.Answer)
+		l.in.finish()
+	default:
+		l.In.Write(l.Answer)
+		l.In.CloseWrite()
+	}
 }
 
 // write sends p, which is no longer than the framing's MaxPiece.
@@ -191,7 +210,7 @@ func (l *framedLeg) farewell(e *reachback.Error, within time.Duration) {
 	if c := l.why.Load(); c != nil {
 		e = reachback.Refuse(*c)
 	}
-	stuck := time.AfterFunc(time.Until(by), func() { l.Abort() })
+	stuck := time.AfterFunc(time.Until(by), l.drop)
 	defer stuck.Stop()
 	l.SetWriteDeadline(by) // the last one may be long past
 	if l.greeted {
@@ -232,27 +251,32 @@ func (l *framedLeg) cutFor(why *reachback.Error) {
 // drop closes both of the client's connections without a word.
 func (l *framedLeg) drop() {
 	l.Abort()
-	l.hangUp()
+	if l.In != nil {
+		l.In.Abort()
+	}
 }
 
 // hangUp closes both of the client's connections, behind what was sent.
 func (l *framedLeg) hangUp() {
 	l.NetConn().Close()
 	if l.In != nil {
-		l.In.Close()
+		l.In.NetConn().Close()
 	}
 }
 
 // Close closes both of the client's connections.
 func (l *framedLeg) Close() error {
-	if l.In != nil {
-		l.In.Close()
-	}
 	if l.records != nil {
 		l.writing <- struct{}{}
 		defer func() { <-l.writing }()
 		l.ended = true
+		if l.in != nil && l.in != l.records {
+			l.in.Close()
+		}
 		return l.records.Close()
+	}
+	if l.In != nil {
+		l.In.Close()
 	}
 	return l.Conn.Close()
 }
@@ -284,10 +308,7 @@ func (l *framedLeg) directions(host io.Closer, o spliceOptions) (up, down *direc
 		records: [2]*recordLeg{h, l.records}, counter: o.ToClient,
 		wrap: &wrapper{leg: l, room: l.Framing.Room(), most: l.Framing.MaxPiece()},
 	}
-	if l.In != nil {
-		return &direction{src: l, dst: h, counter: o.ToHost}, down
-	}
-	return &direction{records: [2]*recordLeg{l.records, h}, counter: o.ToHost, strip: l.strip, first: l.Early}, down
+	return &direction{records: [2]*recordLeg{l.in, h}, counter: o.ToHost, strip: l.strip, first: l.Early}, down
 }
 
 // keepAlive sends p again and again until done or the leg fails. Where the client's
@@ -308,43 +329,4 @@ func (l *framedLeg) keepAlive(p []byte, every time.Duration, done chan struct{})
 			}
 		}
 	}
-}
-
-// A stream is a source of which nothing is known but that it can be read. A few
-// bytes are held for that while nothing comes, and a chunk after much has come.
-type stream struct {
-	io.Reader
-	few [512]byte
-	big *chunk
-	in  []byte // read and not yet taken, in few or big
-	err error  // what came with it
-}
-
-func (s *stream) wait() {
-	buf := s.few[:]
-	if s.big != nil {
-		buf = s.big[:]
-	}
-	n, err := s.Reader.Read(buf)
-	s.in, s.err = buf[:n], err
-	switch {
-	case s.big == nil && n == len(buf):
-		s.big = chunks.Get().(*chunk)
-	case s.big != nil && n < len(s.few):
-		s.in = s.few[:copy(s.few[:], s.in)]
-		chunks.Put(s.big)
-		s.big = nil
-	}
-}
-
-func (s *stream) read(p []byte) (int, error) {
-	if len(s.in) > 0 {
-		n := copy(p, s.in)
-		s.in = s.in[n:]
-		return n, nil
-	}
-	if s.err != nil {
-		return 0, s.err
-	}
-	return 0, errDry
 }

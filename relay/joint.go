@@ -126,7 +126,7 @@ func (j *joint) greet(client net.Conn, host *carrier.Conn, header http.Header) e
 // greetFramed is greet for a client's leg with a framing. The host is first, so that
 // its loss can still be told as a refusal.
 func (j *joint) greetFramed(client *framedLeg, host *carrier.Conn, header http.Header) error {
-	if !canTakeOverLater(client.Conn.Conn) || !canTakeOver(host) {
+	if !client.canTakeOver() || !canTakeOver(host) {
 		if err := host.Switch(header); err != nil {
 			return reachback.Refuse(reachback.CodeHostLost)
 		}

@@ -5,7 +5,6 @@
 package framing
 
 import (
-	"io"
 	"time"
 
 	"github.com/reachback/reachback"
@@ -16,9 +15,10 @@ import (
 // relay owns it from then on.
 type Conn struct {
 	*carrier.Conn // carries what goes to the client and, without In, what comes from it
-	// In is where the client's bytes come from, where that is another connection.
-	// Close must be safe at any time and make a Read that waits return.
-	In      io.ReadCloser
+	// In is where the client's bytes come from, where that is another connection, and
+	// Answer the only thing that is sent there, when the session has ended.
+	In      *carrier.Conn
+	Answer  []byte
 	Framing Framing
 	// Early are bytes of the session that the client has sent already.
 	Early []byte

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -336,28 +335,4 @@ func requireSame(t *testing.T, stream []byte, cut int, newStrip func() func([]by
 	}
 	require.Equal(t, whole[:n], got)
 	require.Equal(t, err, aerr)
-}
-
-// FuzzChunked reads an IN body as the server does: net/http's reader of chunks, and
-// the packets in what it gives.
-func FuzzChunked(f *testing.F) {
-	f.Add([]byte("E\r\n" + string(dataPacket("four")) + "\r\n0\r\n\r\n"))
-	f.Add([]byte("e\r\n" + string(dataPacket("four")) + "\r\n"))
-	f.Add([]byte("ffffffffffffffff\r\nx"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		head := halfRequest(methodIn, "{1}", "Transfer-Encoding: chunked")
-		r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(head), bytes.NewReader(body))))
-		require.NoError(t, err)
-		u := &unpacker{}
-		for buf := make([]byte, 512); ; {
-			n, err := r.Body.Read(buf)
-			if n, _, perr := u.strip(buf[:n]); perr != nil || n > len(body) {
-				require.LessOrEqual(t, n, len(body))
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	})
 }

@@ -1,6 +1,7 @@
 package rdgateway
 
 import (
+	"cmp"
 	"encoding/binary"
 	"io"
 	"time"
@@ -94,8 +95,11 @@ type wrapper struct {
 	every  time.Duration
 }
 
-// The framing of the two connections: bare packets.
-type packetFraming struct{ wrapper }
+// The framing of the two connections: bare packets on OUT, and chunks of them on IN.
+type packetFraming struct {
+	wrapper
+	chunks dechunker
+}
 
 // The framing of the RD Gateway protocol in a WebSocket: a packet a frame.
 type webSocketFraming struct {
@@ -123,9 +127,10 @@ func (f *packetFraming) Wrap(b []byte, n int) int {
 	return 0
 }
 
-func (f *packetFraming) Strip(p []byte) (int, []byte, error) {
-	n, answer, err := f.unpack.strip(p)
-	return n, answer, protocolError(err)
+func (f *packetFraming) Strip(p []byte) (n int, answer []byte, err error) {
+	m, _, cerr := f.chunks.strip(p)
+	n, answer, err = f.unpack.strip(p[:m])
+	return n, answer, protocolError(cmp.Or(err, cerr))
 }
 
 func (f *packetFraming) Ready() []byte { return newChannelResponse(ok) }
@@ -154,10 +159,7 @@ func (f *webSocketFraming) Strip(p []byte) (n int, answer []byte, err error) {
 	if len(packets) > 0 {
 		answer = append(newFrame(opBinary, packets), answer...)
 	}
-	if err == nil {
-		err = ferr
-	}
-	return n, answer, protocolError(err)
+	return n, answer, protocolError(cmp.Or(err, ferr))
 }
 
 func (f *webSocketFraming) Ready() []byte { return newFrame(opBinary, newChannelResponse(ok)) }

@@ -32,7 +32,7 @@ func (h *Handler) serveGateway(w http.ResponseWriter, r *http.Request, from neti
 	}
 	switch k := (pairKey{from.Addr(), id}); {
 	case r.Method == methodIn:
-		err = h.serveIn(w, r, k)
+		err = h.serveIn(w, r, k, from)
 	case isWebSocket(r):
 		err = h.serveWebSocket(w, r, from)
 	default:
@@ -79,7 +79,7 @@ func (h *Handler) serveWebSocket(w http.ResponseWriter, r *http.Request, from ne
 	if err != nil {
 		return err
 	}
-	t.frames = &deframer{}
+	t.in = &inbound{conn: t.out, coding: &deframer{}}
 	if h.run(t, func() {
 		defer t.finish()
 		if t.send([]byte(switchHead(accept, nil))) == nil {
@@ -99,27 +99,22 @@ func (h *Handler) serveOut(w http.ResponseWriter, k pairKey, from netip.AddrPort
 	}
 	t, err := h.newTunnel(w, from)
 	if err != nil {
-		if !h.leaveUnmet(k, p) { // IN waits for nobody
-			h.leave(k)
-			close(p.in.over)
-		}
+		h.abandon(k, p)
 		return err
 	}
-	err = h.run(t, func() {
+	if h.run(t, func() {
 		defer t.finish()
-		if h.meet(t, p) || !h.leaveUnmet(k, p) {
-			t.in = p.in
-			defer h.leave(k)
-			defer close(p.in.over)
+		if !h.meet(t, p) && h.leaveUnmet(k, p) {
+			return
+		}
+		defer h.leave(k)
+		t.in = p.in
+		if t.in.rest() == nil {
 			t.serve()
 		}
-	})
-	if err != nil {
+	}) != nil {
 		t.finish()
-		if !h.leaveUnmet(k, p) {
-			h.leave(k)
-			close(p.in.over)
-		}
+		h.abandon(k, p)
 	}
 	return nil
 }

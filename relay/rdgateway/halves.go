@@ -1,13 +1,15 @@
 package rdgateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/netip"
-	"sync"
+	"os"
 	"time"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/carrier"
 )
 
 // A client without WebSocket has two connections: on OUT it is answered a body
@@ -27,7 +29,7 @@ type pairKey struct {
 type pair struct {
 	hasOut bool          // guarded by Handler.mu, as in
 	in     *inbound      // nil until it is there
-	met    chan struct{} // closed when both are there
+	met    chan struct{} // closed when both are there, from when on OUT owns in
 }
 
 // enter registers a half, OUT where in is nil. A half that is there already is not
@@ -62,9 +64,10 @@ func (h *Handler) leave(k pairKey) {
 }
 
 // serveIn serves both requests of the IN connection. The first has no body and asks
-// whether it may come; the second has the tunnel's bytes as its body, and is
-// answered only when the tunnel has ended.
-func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey) error {
+// whether it may come. The second has the tunnel's bytes as its body and is answered
+// only when the tunnel has ended, so its connection is taken before anything of that
+// is read.
+func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey, from netip.AddrPort) error {
 	if !hasBody(r) {
 		w.Header().Set("Content-Length", "0")
 		w.Header().Set("Cache-Control", "no-store")
@@ -79,12 +82,36 @@ func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey) err
 	if err != nil {
 		return err
 	}
-	defer s.done()
-	in := newInbound(w, r)
-	defer in.finish()
-	in.lookAhead() // before the tunnel can have it
+	expected := r.Header.Get("Expect") != "" // net/http refuses all but 100-continue
+	conn, err := carrier.Hijack(w)
+	if err != nil {
+		s.done()
+		return err
+	}
+	in := &inbound{conn: conn, coding: &dechunker{}}
+	if h.run(in, func() {
+		defer s.done() // OUT counts for the tunnel
+		if expected {
+			io.WriteString(conn, "HTTP/1.1 100 Continue\r\n\r\n")
+		}
+		if err := h.await(k, in, yield); err != nil {
+			s.done()
+			in.end(refusal(reachback.AsError(h.Relay.Refuse(from, err))))
+		}
+	}) != nil {
+		s.done()
+	}
+	return nil
+}
+
+// await enters the IN half, and waits for the tunnel to take it. With an error it has
+// not.
+func (h *Handler) await(k pairKey, in *inbound, yield <-chan struct{}) error {
+	gone := make(chan struct{})
+	in.watch(func() { close(gone) }) // before the tunnel can have it
 	p, err := h.enter(k, in)
 	if err != nil {
+		in.rest()
 		return err
 	}
 	wait := time.NewTimer(h.Limits.setup())
@@ -92,19 +119,19 @@ func (h *Handler) serveIn(w http.ResponseWriter, r *http.Request, k pairKey) err
 	why := reachback.CodeBadRequest
 	select {
 	case <-p.met:
-	case <-in.gone:
+	case <-gone:
 	case <-wait.C:
 	case <-yield:
 		why = reachback.CodeTooManyWaiting
 	case <-h.ending.Done():
 	}
-	if h.leaveUnmet(k, p) {
-		return reachback.Refuse(why)
+	if !h.leaveUnmet(k, p) {
+		return nil
 	}
-	s.done() // OUT counts for the tunnel
-	<-in.over
-	w.Header().Set("Connection", "close")
-	return nil
+	if err := in.rest(); reachback.CodeOf(err) == reachback.CodeClientLost {
+		return err // which is no fault
+	}
+	return reachback.Refuse(why)
 }
 
 // leaveUnmet takes out a pair of which only one half is there, and reports whether it
@@ -119,114 +146,35 @@ func (h *Handler) leaveUnmet(k pairKey, p *pair) bool {
 	return true
 }
 
-// An inbound is the body of an IN request, as a source of the tunnel's bytes. Who
-// reads it owns it, but for Close.
-type inbound struct {
-	body io.Reader
-	over chan struct{} // closed when the tunnel has ended
-	gone chan struct{} // closed when the client was seen to leave
-
-	// What is read ahead lies in buf[at:n]. A read of a body that was broken off
-	// cannot go on, so the one that is under way when Read comes is left to wait.
-	buf     [512]byte // n and above it is lookAhead's goroutine's
-	more    sync.Cond // on mu: the goroutine has read, or ended
-	n, at   int
-	err     error
-	looking bool // the goroutine runs
-	wanted  bool // it is to end when it has read
-
-	mu  sync.Mutex               // guards what stands between it and buf
-	ctl *http.ResponseController // nil once the request is over; guarded by mu
-}
-
-func newInbound(w http.ResponseWriter, r *http.Request) *inbound {
-	in := &inbound{body: r.Body, ctl: http.NewResponseController(w), over: make(chan struct{}), gone: make(chan struct{})}
-	in.more.L = &in.mu
-	in.ctl.SetReadDeadline(time.Time{}) // the server's is for bodies that end
-	return in
-}
-
-// lookAhead reads in the background, so that a client that leaves is noticed while
-// nobody waits for what it sends. The goroutine ends when it has read something that
-// Read waits for, when buf is full, or with Close; finish waits for it.
-func (in *inbound) lookAhead() {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.wanted = false; in.looking || in.err != nil {
+// abandon takes out a pair whose OUT half came to nothing.
+func (h *Handler) abandon(k pairKey, p *pair) {
+	if h.leaveUnmet(k, p) {
 		return
 	}
-	if in.at == in.n {
-		in.at, in.n = 0, 0
-	}
-	if in.n == len(in.buf) {
-		return
-	}
-	in.looking = true
-	go func() {
-		for in.lookOnce() {
+	h.leave(k)
+	p.in.rest()
+	p.in.end([]byte(inAnswer))
+}
+
+// watchOut notices a client that closes OUT, where it has nothing to send, while it
+// has not come with IN. stop must be called.
+func (t *tunnel) watchOut() (gone <-chan struct{}, stop func()) {
+	left, done := make(chan struct{}), make(chan struct{})
+	go func() { // ends with stop, or before
+		defer close(done)
+		b := make([]byte, 512)
+		for range maxWaiting / len(b) {
+			if _, err := t.out.Read(b); err != nil {
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					close(left)
+				}
+				return
+			}
 		}
 	}()
-}
-
-// lookOnce does one read of lookAhead, and reports whether there is to be another.
-func (in *inbound) lookOnce() bool {
-	n, err := in.body.Read(in.buf[in.n:])
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.n, in.err = in.n+n, err
-	if err != nil {
-		close(in.gone)
+	return left, func() {
+		t.out.SetReadDeadline(time.Unix(1, 0))
+		<-done
+		t.out.SetReadDeadline(t.deadline)
 	}
-	in.looking = err == nil && in.n < len(in.buf) && !in.wanted
-	in.more.Broadcast()
-	return in.looking
-}
-
-// Read fails with io.EOF also where the connection ended within the body: that is
-// how these clients leave.
-func (in *inbound) Read(p []byte) (n int, err error) {
-	n, err = in.ahead(p)
-	if n == 0 && err == nil {
-		n, err = in.body.Read(p)
-	}
-	if err == io.ErrUnexpectedEOF {
-		err = io.EOF
-	}
-	return n, err
-}
-
-// ahead takes what was read ahead, and waits for a read that is under way.
-func (in *inbound) ahead(p []byte) (n int, err error) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.wanted = true
-	for in.at == in.n && in.looking {
-		in.more.Wait()
-	}
-	n = copy(p, in.buf[in.at:in.n])
-	if in.at += n; in.at == in.n {
-		err = in.err
-	}
-	return n, err
-}
-
-// Close makes a Read that waits fail.
-func (in *inbound) Close() error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.ctl == nil {
-		return nil
-	}
-	return in.ctl.SetReadDeadline(time.Unix(1, 0))
-}
-
-// finish ends the request's use of the connection. Nobody reads any more.
-func (in *inbound) finish() {
-	in.Close()
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for in.looking {
-		in.more.Wait()
-	}
-	in.ctl = nil
 }

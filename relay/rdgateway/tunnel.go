@@ -2,12 +2,10 @@ package rdgateway
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,53 +15,8 @@ import (
 	"github.com/reachback/reachback/internal/carrier"
 	"github.com/reachback/reachback/internal/framing"
 	"github.com/reachback/reachback/internal/printable"
-	"github.com/reachback/reachback/internal/token"
 	"github.com/reachback/reachback/relay"
 )
-
-// A state is that of a tunnel ([MS-TSGU] 3.3.5.3), named for what it waits for.
-//
-//	wantHandshake ─▶ wantTunnel ─▶ wantAuth ─▶ wantChannel ─▶ calling ─▶ (the relay's pair)
-//	      └──────────────┴────────────┴─────────────┴────────────┴─────▶ closed
-//
-// Each packet of a client has one state in which it may come and is answered before
-// the next one, CLOSE_CHANNEL has all; closed comes from that one, from any refusal,
-// and from the deadline. While the relay opens the call the gateway is silent:
-// clients take anything but CHANNEL_RESPONSE for an error.
-type state int
-
-const (
-	wantHandshake state = iota
-	wantTunnel
-	wantAuth
-	wantChannel
-	calling
-	closed
-)
-
-func (s state) String() string {
-	return [...]string{"want handshake", "want tunnel", "want auth", "want channel", "calling", "closed"}[s]
-}
-
-// after returns the state behind a packet of the client.
-func (s state) after(t packetType) (state, error) {
-	switch {
-	case t == closeChannel:
-		return closed, nil
-	case s == wantHandshake && t == handshakeRequest:
-		return wantTunnel, nil
-	case s == wantTunnel && t == tunnelCreate:
-		return wantAuth, nil
-	case s == wantAuth && t == tunnelAuth:
-		return wantChannel, nil
-	case s == wantChannel && t == channelCreate:
-		return calling, nil
-	}
-	return closed, reachback.Refuse(reachback.CodeProtocolError)
-}
-
-// goodbye is how long a client that was refused may take to close.
-const goodbye = 500 * time.Millisecond
 
 // A tunnel is one client's, from its request on. The goroutine that serves it owns
 // it, but for Close.
@@ -75,14 +28,16 @@ type tunnel struct {
 	ending   context.Context // until Close of h, or until it gives way
 	end      context.CancelFunc
 
-	out    *carrier.Conn
-	in     *inbound  // the client's bytes, where they do not come on out
-	frames *deframer // of the WebSocket, without in
+	out *carrier.Conn
+	in  *inbound // over out in a WebSocket, over the other connection elsewhere
 
 	state    state
-	come     []byte // packets of the client that were not looked at yet
 	resource string // that the token is for
+	spliced  bool   // the connections are the relay's
 }
+
+// inAnswer is what a client gets on IN, when its tunnel has ended.
+const inAnswer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 // newTunnel takes the connection of w for a tunnel that is being set up.
 func (h *Handler) newTunnel(w http.ResponseWriter, from netip.AddrPort) (*tunnel, error) {
@@ -105,6 +60,9 @@ func (h *Handler) newTunnel(w http.ResponseWriter, from netip.AddrPort) (*tunnel
 // Close ends the tunnel at once, whatever it does.
 func (t *tunnel) Close() error { return t.out.Abort() }
 
+// two reports whether the client's packets come on another connection than out.
+func (t *tunnel) two() bool { return t.in != nil && t.in.conn != t.out }
+
 // giveWay ends the tunnel in favour of another.
 func (t *tunnel) giveWay() {
 	t.end()
@@ -115,26 +73,28 @@ func (t *tunnel) giveWay() {
 func (t *tunnel) finish() {
 	t.setup.done()
 	t.end()
+	if t.spliced {
+		return
+	}
 	t.out.Close()
+	if t.two() {
+		t.in.end([]byte(inAnswer))
+	}
 }
 
 // serve sets the tunnel up and carries its session.
 func (t *tunnel) serve() {
-	late := func() bool { return true }
-	if t.in != nil { // out has its deadline
-		late = time.AfterFunc(time.Until(t.deadline), func() { t.in.Close() }).Stop
-	}
+	in := t.in // which is let go of when the relay has it
+	in.conn.SetDeadline(t.deadline)
 	defer context.AfterFunc(t.ending, func() {
 		t.out.Abort()
-		if t.in != nil {
-			t.in.Close()
-		}
+		in.Close()
 	})()
 	c, err := t.setUp()
-	late()
 	t.setup.done()
 	if err == nil {
 		t.out.SetDeadline(time.Time{})
+		t.in.conn.SetDeadline(time.Time{})
 		t.call(c)
 	}
 }
@@ -246,9 +206,9 @@ func (c channel) pick(resource string) string {
 func (t *tunnel) call(c *relay.Call) {
 	ctx, cancel := t.h.until(context.Background())
 	defer cancel()
-	stop := t.watch(cancel)
+	t.in.watch(cancel)
 	p, err := t.h.Relay.Open(ctx, c)
-	gone := stop()
+	gone := t.in.rest()
 	switch {
 	case err != nil && reachback.CodeOf(err) != reachback.CodeClientLost:
 		t.refuse(channelCreate, err)
@@ -265,157 +225,48 @@ func (t *tunnel) call(c *relay.Call) {
 		t.refuse(channelCreate, err)
 		return
 	}
-	t.frames, t.come = nil, nil
+	t.in, t.spliced = nil, true
 	p.Splice(conn)
 }
 
 // leg returns the client's leg for the relay.
 func (t *tunnel) leg() (*framing.Conn, error) {
 	w := wrapper{every: t.h.Limits.keepAlive()}
-	n, _, err := w.unpack.strip(t.come)
+	n, _, err := w.unpack.strip(t.in.come)
 	if err == io.EOF {
 		return nil, reachback.Refuse(reachback.CodeClientLost)
 	}
 	if err != nil {
 		return nil, protocolError(err)
 	}
-	c := &framing.Conn{Conn: t.out, Early: slices.Clone(t.come[:n])}
-	if t.in == nil {
-		c.Framing = &webSocketFraming{wrapper: w, frames: *t.frames}
-	} else {
-		c.In, c.Framing = t.in, &packetFraming{w}
+	c := &framing.Conn{Conn: t.out, Early: slices.Clone(t.in.come[:n])}
+	switch coding := t.in.coding.(type) {
+	case *deframer:
+		c.Framing = &webSocketFraming{wrapper: w, frames: *coding}
+	case *dechunker:
+		c.In, c.Answer = t.in.conn, []byte(inAnswer)
+		c.Framing = &packetFraming{wrapper: w, chunks: *coding}
 	}
 	return c, nil
 }
 
-// maxWaiting is what a client may send while its call waits, where it is to send
-// nothing, before it is not read any more.
-const maxWaiting = 4 << 10
-
-// watch notices a client that leaves while its call waits for the host, and calls
-// gone then. stop ends the watch, and returns an error where the client has left.
-func (t *tunnel) watch(gone func()) (stop func() error) {
-	done := make(chan error, 1)
-	if t.in != nil {
-		t.in.lookAhead()
-		ended := make(chan struct{})
-		go func() { // ends with stop
-			select {
-			case <-t.in.gone:
-				gone()
-				done <- io.EOF
-			case <-ended:
-				done <- nil
-			}
-		}()
-		return func() error {
-			close(ended)
-			return <-done
-		}
+// next returns the client's next packet, whose body is good until the next call. With
+// an error the client has been told.
+func (t *tunnel) next() (packetType, []byte, error) {
+	p, body, err := t.in.next()
+	switch {
+	case reachback.CodeOf(err) != reachback.CodeProtocolError:
+	case p == tunnelCreate && t.state == wantTunnel: // no token is that long
+		t.refuse(p, t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeTokenInvalid)))
+	default:
+		t.refuse(p, t.h.Relay.Refuse(t.from, err))
 	}
-	go func() { // ends with stop, or before
-		for len(t.come) < maxWaiting {
-			if err := t.fill(); err != nil {
-				if errors.Is(err, os.ErrDeadlineExceeded) {
-					err = nil
-				} else {
-					gone()
-				}
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
-	return func() error {
-		t.out.SetReadDeadline(time.Unix(1, 0))
-		stuck := time.AfterFunc(goodbye, func() { t.out.Abort() }) // a pong that is not taken
-		defer stuck.Stop()
-		err := <-done
-		t.out.SetReadDeadline(time.Time{})
-		return err
-	}
-}
-
-// maxSetUp bounds a packet of the set-up: the longest token there is in UTF-16, and
-// more than clients have beside it.
-const maxSetUp = 2*token.MaxLen + 8<<10
-
-// next returns the client's next packet, whose body is good until the next call.
-func (t *tunnel) next() (p packetType, body []byte, err error) {
-	for {
-		if len(t.come) >= headerLen {
-			p, n, err := parseHeader(t.come)
-			switch {
-			case err != nil:
-				return 0, nil, t.refuse(0, t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeProtocolError)))
-			case n > maxSetUp && p == tunnelCreate && t.state == wantTunnel:
-				return 0, nil, t.refuse(p, t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeTokenInvalid)))
-			case n > maxSetUp:
-				return 0, nil, t.refuse(p, t.h.Relay.Refuse(t.from, reachback.Refuse(reachback.CodeProtocolError)))
-			}
-			if len(t.come) >= n {
-				body, t.come = t.come[headerLen:n], t.come[n:]
-				return p, body, nil
-			}
-		}
-		if err := t.fill(); err != nil {
-			if code := reachback.CodeOf(err); code == reachback.CodeProtocolError {
-				t.refuse(0, t.h.Relay.Refuse(t.from, err))
-			}
-			return 0, nil, err
-		}
-	}
-}
-
-// watchOut notices a client that closes OUT, where it has nothing to send, while it
-// has not come with IN. stop must be called.
-func (t *tunnel) watchOut() (gone <-chan struct{}, stop func()) {
-	left, done := make(chan struct{}), make(chan struct{})
-	go func() { // ends with stop, or before
-		defer close(done)
-		b := make([]byte, 512)
-		for range maxWaiting / len(b) {
-			if _, err := t.out.Read(b); err != nil {
-				if !errors.Is(err, os.ErrDeadlineExceeded) {
-					close(left)
-				}
-				return
-			}
-		}
-	}()
-	return left, func() {
-		t.out.SetReadDeadline(time.Unix(1, 0))
-		<-done
-		t.out.SetReadDeadline(t.deadline)
-	}
-}
-
-// fill takes what the client has sent, without its frames.
-func (t *tunnel) fill() error {
-	buf := make([]byte, 2<<10)
-	if t.in != nil {
-		n, err := t.in.Read(buf)
-		t.come = append(t.come, buf[:n]...)
-		return err
-	}
-	n, err := t.out.Read(buf)
-	n, answer, ferr := t.frames.strip(buf[:n])
-	t.come = append(t.come, buf[:n]...)
-	if len(answer) > 0 {
-		if werr := t.send(answer); werr != nil {
-			return werr
-		}
-	}
-	if ferr != nil {
-		return protocolError(ferr)
-	}
-	return err
+	return p, body, err
 }
 
 // frame returns packets as they are sent.
 func (t *tunnel) frame(packets []byte) []byte {
-	if t.in != nil {
+	if t.two() {
 		return packets
 	}
 	return newFrame(opBinary, packets)
@@ -436,31 +287,9 @@ func (t *tunnel) refuse(p packetType, err error) error {
 	if r := response(p, e.Code); r != nil {
 		b = t.frame(r)
 	}
-	if t.in == nil {
+	if !t.two() {
 		b = append(b, newCloseFrame(closeCodeOf(e.Code))...)
 	}
-	t.out.SetDeadline(time.Now().Add(goodbye))
-	if t.send(b) == nil && t.out.CloseWrite() == nil {
-		io.Copy(io.Discard, t.out.NetConn())
-	}
+	sayLast(t.out, b)
 	return err
-}
-
-// response is the refusal of a packet, nil for one that has none.
-func response(p packetType, c reachback.Code) []byte {
-	s := statusOf(c)
-	switch p {
-	case handshakeRequest:
-		if c == reachback.CodeTokenMissing {
-			s = unsupportedAuth
-		}
-		return newHandshakeResponse(s, handshake{Major: 1})
-	case tunnelCreate:
-		return newTunnelResponse(s)
-	case tunnelAuth:
-		return newTunnelAuthResponse(s)
-	case channelCreate:
-		return newChannelResponse(s)
-	}
-	return nil
 }
