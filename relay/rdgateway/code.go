@@ -74,6 +74,7 @@ var statuses = map[reachback.Code]hresult{
 	reachback.CodeTargetUnavailable: connectFailed,
 	reachback.CodeHostNotConnected:  connectFailed,
 	reachback.CodeUnavailable:       connectFailed,
+	reachback.CodeBrokerUnreachable: connectFailed,
 
 	reachback.CodeRateLimited:    maxConnections,
 	reachback.CodeTooManyWaiting: maxConnections,
