@@ -29,6 +29,10 @@ const (
 // Timeouts that are set and shorter stay. Call it before the server is used; the
 // configuration that s.TLSConfig pointed at is not changed.
 //
+// Whoever wraps the GetConfigForClient that s.TLSConfig has then must not turn on
+// session tickets in what it returns: the relay takes the keys of such connections
+// over from crypto/tls, and could not count the record that a ticket is.
+//
 // The server is to be started with ServeTLS(l, "", "") or ListenAndServeTLS("", "").
 func ConfigureServer(s *http.Server) error {
 	if s.Handler == nil {
