@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,7 +103,8 @@ func (b *builder) one(place string, there ...bool) {
 func choose[T any](b *builder, place, name string, choices map[string]T) T {
 	v, ok := choices[name]
 	if !ok {
-		b.fail(place, "%q is unknown here", name)
+		known := slices.DeleteFunc(slices.Sorted(maps.Keys(choices)), func(name string) bool { return name == "" })
+		b.fail(place, "%q is none of %q", name, known)
 	}
 	return v
 }

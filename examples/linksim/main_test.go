@@ -258,7 +258,7 @@ func TestMistakes(t *testing.T) {
 		{"a rate too few", `"path"`, `"controller": "cbr", "path"`, "line 5: flows[0].rate"},
 		{"a bound for whom it is none", `"path"`, `"controller": "reno", "max_rate": 1e6, "path"`, "line 5: flows[0].max_rate"},
 		{"without a limit or an end", `"path"`, `"controller": "unlimited", "path"`, "line 5: flows[0].controller"},
-		{"no such law", `1e6`, `1e6, "elements": [{"jitter": {"law": "x"}}]`, `line 3: links[0].elements[0].jitter.law: "x" is unknown`},
+		{"no such law", `1e6`, `1e6, "elements": [{"jitter": {"law": "x"}}]`, `line 3: links[0].elements[0].jitter.law: "x" is none of ["normal" "spikes" "uniform"]`},
 		{"no flows", `{"name": "f", "path": ["l"]}`, ``, "line 4: flows: there are none"},
 		{"the same name twice", `"name": "f"`, `"name": "l"`, `has no name of its own: "l"`},
 		{"more than the simulator takes", `"1s"`, `"1000h"`, "duration 1000h0m0s is not within"},
