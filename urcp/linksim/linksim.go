@@ -38,8 +38,8 @@
 // that it is given is the sender's clock, and every call comes from [Run]. NextSend is
 // asked after each of the other calls and once more at the time that it named. A
 // controller that only follows feedback names [urcp.Never] in NextTimer. The first example
-// is one. That a [Flow] without Feedback gets [Ideal] holds for [urcp.Controller] too; whoever
-// compares the two gives both the same.
+// is one. To compare it with [urcp.Controller], give both flows the same Feedback, which
+// is [Ideal] by default, and [urcp.Config] an MSS of the flow's PacketBytes.
 //
 // # Repeatability
 //
