@@ -73,7 +73,7 @@ func (b *builder) controller(at string, f *flowFile, ecn linksim.ECN) func(time.
 		}
 		return func(time.Duration) linksim.Controller { return linksim.Unlimited{} }
 	}
-	b.fail(at+".controller", "%q is none of those that the documentation lists", f.Controller)
+	b.fail(at+".controller", `%q is none of "urcp", "copa", "nada", "cubic", "reno", "bbr", "cbr", "unlimited"`, f.Controller)
 	return nil
 }
 

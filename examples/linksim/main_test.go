@@ -253,7 +253,7 @@ func TestMistakes(t *testing.T) {
 		{"an element that cannot be", `1e6`, `1e6, "elements": [{"loss": {"p": 2}}]`, `link "l": element 0`},
 		{"no such trace", `"rate": 1e6`, `"trace": "nowhere"`, "line 3: links[0].trace: nowhere: "},
 		{"no such link", `["l"]`, `["m"]`, `line 5: flows[0].path[0]: there is no link "m"`},
-		{"no such controller", `"path"`, `"controller": "vegas", "path"`, `line 5: flows[0].controller: "vegas" is unknown`},
+		{"no such controller", `"path"`, `"controller": "vegas", "path"`, `line 5: flows[0].controller: "vegas" is none of "urcp", "copa"`},
 		{"a rate too many", `"path"`, `"rate": 1e6, "path"`, "line 5: flows[0].rate"},
 		{"a rate too few", `"path"`, `"controller": "cbr", "path"`, "line 5: flows[0].rate"},
 		{"a bound for whom it is none", `"path"`, `"controller": "reno", "max_rate": 1e6, "path"`, "line 5: flows[0].max_rate"},
