@@ -12,6 +12,7 @@
 // RDP server answers to what a client says first, which starts no session and ends
 // none (-probe tcp only connects, -probe off does not ask), and whether the volume
 // of -dir has the free space of -min-disk. When it is fit again it says so by itself.
+// Some RDP servers log each time that they are asked as a client that left.
 //
 // # User sessions
 //
