@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/framing"
 	"github.com/reachback/reachback/internal/tlsrecord"
 )
 
@@ -196,4 +197,16 @@ func TestHandoverNeedsTheKeys(t *testing.T) {
 	require.False(t, canTakeOver(s))
 	_, err := takeOver(s, spliceTimeout)
 	require.Error(t, err)
+}
+
+// Of two connections both are taken over or none.
+func TestHandoverOfTwoConnections(t *testing.T) {
+	for _, k := range []legKind{recordLegs, tlsLegs} {
+		near, far := simulated()
+		out, _ := recordLegs.make(t, near, far)
+		near, far = simulated()
+		in, _ := k.make(t, near, far)
+		leg := newFramedLeg(&framing.Conn{Conn: out.(*carrier.Conn), In: in.(*carrier.Conn), Framing: &chunkFraming{}}, spliceTimeout)
+		require.Equal(t, k.takeOver, leg.canTakeOver())
+	}
 }
