@@ -116,6 +116,42 @@ func TestAHalfThatStaysAloneIsCut(t *testing.T) {
 	})
 }
 
+// A client that closes OUT before it has come with IN is noticed at once.
+func TestOutIsClosedBeforeInComes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		c := &client{t: t}
+		id := newConnectionID()
+		c.openOut(w, id)
+		c.write(c.out, "what nobody waits for")
+		synctest.Wait()
+		c.out.Close()
+		synctest.Wait()
+		requireNothingHeld(t, w)
+
+		c.openOut(w, id) // it comes again, and is let in
+		c.write(c.out, "this too")
+		c.openIn(w, id)
+		host := w.opened(c)
+		requireCarries(t, c, host, "x")
+	})
+}
+
+// A client that asks whether it may send the body is told to go on.
+func TestInWithAnExpectation(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := newConnectionID()
+		c := &client{t: t}
+		c.openOut(w, id)
+		c.in = w.dial()
+		c.write(c.in, halfRequest(methodIn, id, "Transfer-Encoding: chunked", "Expect: 100-continue"))
+		resp, err := http.ReadResponse(bufio.NewReader(c.in), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusContinue, resp.StatusCode)
+		c.send(handshakePacket())
+		c.expect(2)
+	})
+}
+
 func requireNothingHeld(t *testing.T, w *world) {
 	t.Helper()
 	w.door.mu.Lock()

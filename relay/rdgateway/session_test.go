@@ -25,6 +25,10 @@ var modes = []struct {
 		w.version = tls.VersionTLS12 // records stay with crypto/tls
 		return w.webSocket()
 	}},
+	{"two connections, TLS 1.2", func(w *world) *client {
+		w.version = tls.VersionTLS12
+		return w.twoConnections()
+	}},
 }
 
 // inModes runs f in a world for each mode.
