@@ -5,7 +5,8 @@ import (
 	"io"
 )
 
-// maxChunkLine bounds the line in front of a chunk: its size and what is said beside.
+// maxChunkLine bounds the line in front of a chunk: its size, what is said beside, CR
+// and LF.
 const maxChunkLine = 256
 
 // maxChunkDigits are those of the largest size, leading zeros included.
@@ -80,7 +81,7 @@ func (d *dechunker) take(b byte) error {
 		if d.left == 0 {
 			return io.EOF
 		}
-		d.state = chunkData
+		d.state, d.line = chunkData, 0
 	case s == chunkEnd && b == '\r':
 		d.state = chunkEndLineFeed
 	case s == chunkEndLineFeed && b == '\n':

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/reachback/reachback"
+	"github.com/reachback/reachback/internal/limit"
 )
 
 func TestInComesBeforeOut(t *testing.T) {
@@ -133,6 +134,20 @@ func TestOutIsClosedBeforeInComes(t *testing.T) {
 		c.openIn(w, id)
 		host := w.opened(c)
 		requireCarries(t, c, host, "x")
+	})
+}
+
+// A client that breaks off has done nothing wrong, however often it does.
+func TestInIsBrokenOffAgainAndAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for range 2 * limit.Burst {
+			c := &client{t: t}
+			c.openIn(w, newConnectionID())
+			c.in.Close()
+			synctest.Wait()
+		}
+		c := w.twoConnections()
+		requireCarries(t, c, w.opened(c), "x")
 	})
 }
 
