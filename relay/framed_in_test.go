@@ -106,3 +106,21 @@ func TestFramedLegThatLosesOneOfTwoConnections(t *testing.T) {
 		require.Equal(t, reachback.CodeClientLost, (<-s.result).Code)
 	})
 }
+
+// The records of both connections are the relay's, or of neither.
+func TestFramedLegOfWhichOneCannotBeTakenOver(t *testing.T) {
+	for name, c := range map[string]struct{ out, in legKind }{"OUT": {tlsLegs, wiredLegs}, "IN": {wiredLegs, tlsLegs}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := simulated()
+				out, outEnd := c.out.make(t, near, far)
+				near, far = simulated()
+				in, inEnd := c.in.make(t, near, far)
+				defer outEnd.wire.Close()
+				defer inEnd.wire.Close()
+				leg := newFramedLeg(&framing.Conn{Conn: out.(*carrier.Conn), In: in.(*carrier.Conn), Framing: &chunkFraming{}}, spliceTimeout)
+				require.False(t, leg.canTakeOver())
+			})
+		})
+	}
+}
