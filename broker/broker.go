@@ -224,7 +224,7 @@ func (b *Broker) deny(w http.ResponseWriter, r *http.Request, what string, err e
 	case e.Code == reachback.CodeRateLimited:
 		level = slog.LevelDebug
 	case e.Code.Status() < http.StatusInternalServerError:
-		b.failures.Fail(remoteAddr(r), time.Now())
+		b.failures.Fail(carrier.Remote(r).Addr(), time.Now())
 	case e.Code == reachback.CodeInternal:
 		level = slog.LevelError
 	}

@@ -87,7 +87,7 @@ func (b *Broker) serveControl(w http.ResponseWriter, r *http.Request) {
 }
 
 func (b *Broker) admitControl(w http.ResponseWriter, r *http.Request) (who identity.Subject, err error) {
-	if b.failures.Blocked(remoteAddr(r), time.Now()) {
+	if b.failures.Blocked(carrier.Remote(r).Addr(), time.Now()) {
 		return who, reachback.Refuse(reachback.CodeRateLimited)
 	}
 	if err := carrier.CheckUpgrade(w, r); err != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/netip"
 	"time"
 
 	strict "github.com/go-jose/go-jose/v4/json"
@@ -53,13 +52,8 @@ func (b *Broker) serveEnrol(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(a)
 }
 
-func remoteAddr(r *http.Request) netip.Addr {
-	ap, _ := netip.ParseAddrPort(r.RemoteAddr) // of anything else: the zero address, one bucket
-	return ap.Addr()
-}
-
 func (b *Broker) enrol(w http.ResponseWriter, r *http.Request) (*enrolAnswer, error) {
-	if b.failures.Blocked(remoteAddr(r), time.Now()) {
+	if b.failures.Blocked(carrier.Remote(r).Addr(), time.Now()) {
 		return nil, reachback.Refuse(reachback.CodeRateLimited)
 	}
 	if err := carrier.CheckMethod(w, r, http.MethodPost); err != nil {

@@ -39,7 +39,7 @@ func (r *Relay) serveAnswer(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	r.total.Answers++
 	r.mu.Unlock()
-	from := remote(req)
+	from := carrier.Remote(req)
 	refuse := func(call *waiting, host string, err error) {
 		e := *reachback.AsError(err)
 		attrs := []slog.Attr{slog.Any("remote", from)}
@@ -92,7 +92,7 @@ func (r *Relay) serveAnswer(w http.ResponseWriter, req *http.Request) {
 // call that does not wait or a ticket that is not its own. The call is returned
 // with an error too once the ticket has proved that the peer knows of it.
 func (r *Relay) checkAnswer(w http.ResponseWriter, req *http.Request) (call *waiting, host string, err error) {
-	leave, err := r.enter(remote(req).Addr())
+	leave, err := r.enter(carrier.Remote(req).Addr())
 	if err != nil {
 		return nil, "", err
 	}

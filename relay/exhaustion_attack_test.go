@@ -256,13 +256,13 @@ func TestB6_UnverifiedRequestsOfOneAddressAreCapped(t *testing.T) {
 	defer r.Close()
 	var leave []func()
 	for i := range 32 {
-		f, err := r.enter(remote(&http.Request{RemoteAddr: fmt.Sprintf("[2001:db8::%x]:1", i)}).Addr())
+		f, err := r.enter(carrier.Remote(&http.Request{RemoteAddr: fmt.Sprintf("[2001:db8::%x]:1", i)}).Addr())
 		require.NoError(t, err)
 		leave = append(leave, f)
 	}
-	_, err := r.enter(remote(&http.Request{RemoteAddr: "[2001:db8::ffff]:1"}).Addr())
+	_, err := r.enter(carrier.Remote(&http.Request{RemoteAddr: "[2001:db8::ffff]:1"}).Addr())
 	requireCode(t, reachback.CodeTooManyWaiting, err)
-	f, err := r.enter(remote(&http.Request{RemoteAddr: "[2001:db8:0:1::1]:1"}).Addr())
+	f, err := r.enter(carrier.Remote(&http.Request{RemoteAddr: "[2001:db8:0:1::1]:1"}).Addr())
 	require.NoError(t, err, "another /64")
 	f()
 	for _, f := range leave {

@@ -84,7 +84,7 @@ func (w *world) framedDoor() http.Handler {
 		for range 20 {
 			io.WriteString(c, greeting)
 		}
-		p, err := w.relay.Open(w.t.Context(), &Call{Token: r.Header.Get("Token"), Remote: remote(r), Raw: true})
+		p, err := w.relay.Open(w.t.Context(), &Call{Token: r.Header.Get("Token"), Remote: carrier.Remote(r), Raw: true})
 		if err != nil {
 			c.Close()
 			return

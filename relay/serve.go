@@ -50,7 +50,7 @@ func (r *Relay) serveHealth(w http.ResponseWriter, req *http.Request) {
 // the handshake needed of it are freed, and a fresh one runs the pair.
 func (r *Relay) serveCall(w http.ResponseWriter, req *http.Request) {
 	r.begin()
-	c := &Call{Remote: remote(req), Nonce: strings.Clone(req.Header.Get(carrier.HeaderNonce))}
+	c := &Call{Remote: carrier.Remote(req), Nonce: strings.Clone(req.Header.Get(carrier.HeaderNonce))}
 	c.Token, c.Raw = carrier.Bearer(req.Header), c.Nonce == ""
 	r.mu.Lock()
 	r.total.Calls++
@@ -132,11 +132,4 @@ func (r *Relay) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return r.Logger
-}
-
-// remote is the address of the socket. What a request says of its own origin, in
-// X-Forwarded-For or Forwarded, anybody can write.
-func remote(req *http.Request) netip.AddrPort {
-	a, _ := netip.ParseAddrPort(req.RemoteAddr)
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }

@@ -89,7 +89,7 @@ func orElse[T int | time.Duration](v, def T) T {
 // ServeHTTP serves [Path] and [RawPath], and nothing else.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.begin()
-	from := remote(r)
+	from := carrier.Remote(r)
 	serve := h.serveRaw
 	switch r.URL.Path {
 	case RawPath:
@@ -166,10 +166,4 @@ func (h *Handler) log() *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return h.Logger
-}
-
-// remote is the address of the socket, for which no header field speaks.
-func remote(r *http.Request) netip.AddrPort {
-	a, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }

@@ -90,7 +90,7 @@ func (t *tunnel) serve() {
 		t.out.Abort()
 		in.Close()
 	})()
-	c, err := t.setUp()
+	c, err := t.negotiate()
 	t.setup.done()
 	if err == nil {
 		t.out.SetDeadline(time.Time{})
@@ -99,9 +99,9 @@ func (t *tunnel) serve() {
 	}
 }
 
-// setUp answers the client's packets up to the one that names its resource. With an
+// negotiate answers the client's packets up to the one that names its resource. With an
 // error the client has been told, if it was to be.
-func (t *tunnel) setUp() (*relay.Call, error) {
+func (t *tunnel) negotiate() (*relay.Call, error) {
 	c := &relay.Call{Remote: t.from, Raw: true}
 	for {
 		p, body, err := t.next()
