@@ -59,6 +59,7 @@ type Controller struct {
 	loss     lossMeter
 	rounds   rounds
 	batch    float64       // bytes that one feedback acknowledges, averaged
+	kept     time.Duration // when a packet last left with nothing waiting behind it
 	heard    time.Duration // when an acknowledgement last told something new
 	silences int
 
@@ -122,6 +123,9 @@ func (c *Controller) OnSent(now time.Duration, p Packet) {
 	if !c.sent.push(sentPacket{seq: p.Seq, at: t, bytes: int32(n), app: p.AppLimited}) {
 		c.stats.Ignored++
 		return
+	}
+	if p.AppLimited {
+		c.kept = t
 	}
 	c.train.send(t, p.Seq)
 	c.pace.sent(t, float64(n))

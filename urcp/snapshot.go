@@ -89,8 +89,22 @@ func (c *Controller) Rate() int64 {
 // Window returns how many bytes may be in flight.
 func (c *Controller) Window() int { return int(c.window) }
 
+const (
+	targetPart = 0.95 // of the rate
+	// A source that has had more waiting for longer than backlogTime makes more than is
+	// delivered: it gets backlogPart of that, until nothing waits any more.
+	backlogTime = 50 * time.Millisecond
+	backlogPart = 0.85
+)
+
 // TargetBitrate returns what an encoder should make, in bits per second: a little
-// less than the rate, and less what is lost.
+// less than the rate, and less what is lost. Where packets say that something has been
+// waiting behind them for long, it is so much less than what is delivered that the
+// backlog goes.
 func (c *Controller) TargetBitrate() int64 {
-	return int64(0.95 * float64(c.Rate()) * (1 - min(c.loss.ratio, 0.5)))
+	r := targetPart * float64(c.Rate())
+	if v := c.delivery.mean; v > 0 && c.last-c.kept > backlogTime {
+		r = min(r, backlogPart*8*min(v, c.delivery.now))
+	}
+	return int64(r * (1 - min(c.loss.ratio, 0.5)))
 }
