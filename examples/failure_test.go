@@ -362,7 +362,7 @@ func TestBadInput_Attempts(t *testing.T) {
 			"-enrol", in.path("srv", "registration.token"), "-name", "pc")
 		registered := second.await("registered", patience)
 		require.NotEqual(t, "pc", registered.str("name"), "the name went to another key")
-		require.Contains(t, second.log(), "name_taken")
+		require.Eventually(t, func() bool { return strings.Contains(second.log(), "name_taken") }, patience, 10*time.Millisecond)
 	})
 }
 

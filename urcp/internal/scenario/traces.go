@@ -87,7 +87,7 @@ func (f *TraceFile) Scenarios() ([]Scenario, error) {
 				}),
 				Rivals: true,
 				Bounds: []Bound{
-					SelfInflicted("p95", 0, 0).AtMost(100).InShort(),
+					SelfInflicted("p95", 0, 0).AtMost(100),
 					Dominated().AtMost(0),
 					BesideBest(100 * ms).AtLeast(0.9),
 					BesideCopa().AtLeast(-2),
