@@ -187,7 +187,7 @@ func (c *Controller) OnFeedback(now time.Duration, f *Feedback) {
 		c.rounds.count++
 		c.rounds.begun = t
 		c.rounds.next = c.sent.last().seq + 1
-		c.loss.turn()
+		c.loss.turn(c.mode == Steady && t-c.delay.long < seconds(2*c.delay.srtt))
 		c.delivery.round()
 		c.delay.noise.round(t, c.delay.above)
 		c.marked()

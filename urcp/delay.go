@@ -40,9 +40,10 @@ type delay struct {
 	touched time.Duration // when the base was last seen, to within touch
 	lowest  float64       // the lowest delay and round trip since anew was called
 	lowRTT  float64
-	above   float64 // the lowest delay of late, above the base
-	queue   float64 // of that, what is queue and not noise
-	back    float64 // queueing on the way back
+	above   float64       // the lowest delay of late, above the base
+	queue   float64       // of that, what is queue and not noise
+	back    float64       // queueing on the way back
+	long    time.Duration // when the queue was last longer than longQueue
 	noise   noise
 	recent  windowMin
 	floor   windowMin // of the standing queue, for the watch on competition
@@ -106,6 +107,9 @@ func (d *delay) sample(now time.Duration, b *batch) {
 	}
 	d.recent.push(now, d.standing(), v)
 	d.update(now)
+	if d.queue > longQueue {
+		d.long = now
+	}
 	d.noise.sample(d.above, v-d.base)
 	d.noise.spans(b)
 	if b.paired {

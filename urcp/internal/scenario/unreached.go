@@ -37,19 +37,17 @@ var unreached = []struct {
 	// The goal is at least -2 points.
 	{"trace/TMobile-LTE-short.down, 20ms one way, buffer of 4 MiB", "utilisation above Copa's, in points", false, Held{-3.00, -3.00}},
 	// The goal is at least -2 points.
-	{"trace/TMobile-LTE-short.down, 50ms one way, buffer of 150 ms", "utilisation above Copa's, in points", false, Held{-10.41, -10.41}},
+	{"trace/TMobile-LTE-short.down, 50ms one way, buffer of 150 ms", "utilisation above Copa's, in points", false, Held{-4.56, -4.56}},
 	// The goal is at least -2 points.
 	{"trace/TMobile-LTE-short.down, 50ms one way, buffer of 4 MiB", "utilisation above Copa's, in points", false, Held{-6.07, -6.07}},
 	// The goal is at most 100 %.
 	{"trace/Verizon-LTE-short.down, 20ms one way, buffer of 150 ms", "queue p95 beside Copa's", true, Held{1.12, 1.12}},
-	// The goal is at most 0.
-	{"trace/Verizon-LTE-short.down, 20ms one way, buffer of 150 ms", "references that use more at less delay", true, Held{1, 1}},
 	// The goal is at most 100 %.
 	{"trace/Verizon-LTE-short.down, 20ms one way, buffer of 4 MiB", "queue p95 beside Copa's", true, Held{1.08, 1.08}},
 	// The goal is at most 0.
 	{"trace/Verizon-LTE-short.down, 20ms one way, buffer of 4 MiB", "references that use more at less delay", true, Held{1, 1}},
 	// The goal is at least -2 points.
-	{"trace/Verizon-LTE-short.down, 50ms one way, buffer of 150 ms", "utilisation above Copa's, in points", false, Held{-5.92, -5.92}},
+	{"trace/Verizon-LTE-short.down, 50ms one way, buffer of 150 ms", "utilisation above Copa's, in points", false, Held{-3.17, -3.17}},
 	// The goal is at least -2 points.
 	{"trace/Verizon-LTE-short.down, 50ms one way, buffer of 4 MiB", "utilisation above Copa's, in points", false, Held{-2.26, -2.26}},
 	// The goal is at least -2 points.
