@@ -79,6 +79,7 @@ func FuzzChunked(f *testing.F) {
 	f.Add([]byte("e\r\n"+string(dataPacket("four"))+"\r\n"), uint8(20))
 	f.Add([]byte("3;x=y\r\none\r\n4 \t\r\ntwo \r\n0\r\nName: value\r\n\r\n"), uint8(2))
 	f.Add([]byte("ffffffffffffffff\r\nx"), uint8(17))
+	f.Add([]byte("cfffffffffffffff\r\nx"), uint8(86))
 	f.Add([]byte("3\none\r\n"), uint8(1))
 	f.Add([]byte("3;a\rb\r\none\r\n"), uint8(4))
 	f.Fuzz(func(t *testing.T, body []byte, cut uint8) {
@@ -86,12 +87,17 @@ func FuzzChunked(f *testing.F) {
 		requireSame(t, body, int(cut), func() func([]byte) (int, []byte, error) { p := &packetFraming{}; return p.Strip })
 
 		b := slices.Clone(body)
-		n, _, err := (&dechunker{}).strip(b)
+		d := &dechunker{}
+		n, _, err := d.strip(b)
 		got := b[:n]
 		want, wantErr := readAll(httputil.NewChunkedReader(bytes.NewReader(body)))
 		switch {
 		case err == errChunk && len(body) > maxChunkLine: // its lines may be longer
 			require.True(t, bytes.HasPrefix(want, got))
+		case err == nil && d.left >= 1<<61: // the other's count of what stands around chunks may overflow
+			require.NotEqual(t, io.EOF, wantErr)
+			require.True(t, bytes.HasPrefix(got, want))
+			return
 		case err == nil:
 			require.Equal(t, io.ErrUnexpectedEOF, wantErr)
 			require.True(t, bytes.Equal(want, got))
