@@ -49,6 +49,21 @@ func TestAKilledSession(t *testing.T) {
 	})
 }
 
+// A kill that comes while the legs are being joined is heard, and counted once.
+func TestKilledAsItIsJoined(t *testing.T) {
+	inModes(t, func(t *testing.T, w *world, c *client) {
+		w.opening(c)
+		w.kills <- relay.Kill{Host: "host-1", Code: reachback.CodeKilled}
+		time.Sleep(time.Second)
+		c.quit()
+		synctest.Wait()
+		over := w.reported(relay.EventEnded, relay.EventFailed)
+		require.Len(t, over, 1)
+		require.Equal(t, reachback.CodeKilled, over[0].Code)
+		requireNothingHeld(t, w)
+	})
+}
+
 func TestTheGatewayGoesDown(t *testing.T) {
 	inModes(t, func(t *testing.T, w *world, c *client) {
 		w.opened(c)

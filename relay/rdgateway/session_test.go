@@ -40,8 +40,16 @@ func inModes(t *testing.T, f func(t *testing.T, w *world, c *client)) {
 	}
 }
 
-// opened returns a session.
+// opened returns a session that is joined.
 func (w *world) opened(c *client) *relay.Leg {
+	w.t.Helper()
+	host := w.opening(c)
+	synctest.Wait() // both ends know it before the relay has counted it
+	return host
+}
+
+// opening returns a session as soon as both ends know of it.
+func (w *world) opening(c *client) *relay.Leg {
 	w.t.Helper()
 	host := w.answering()
 	c.open(w.token(), "desktop")
