@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"crypto/fips140"
 	"crypto/tls"
 	"io"
@@ -45,40 +46,50 @@ const (
 	keyUpdate         = 24
 )
 
+// keyUpdateMessage is one that asks for none in return (RFC 8446, section 4.6.3).
+var keyUpdateMessage = [5]byte{keyUpdate, 0, 0, 1, 0}
+
 // A handover is what a wire notes for the relay while crypto/tls makes the handshake.
 type handover struct {
-	keys tlsrecord.KeyLog
-	sent int64 // bytes that the handshake sent
-	past tlsrecord.Past
-	done bool
+	keys   tlsrecord.KeyLog
+	ticket bool // one was sent, and has the first number
 
-	out     framer // follows what is sent after the handshake
-	sealed  uint64 // whole records of that
-	updated bool   // one of them may have been a key update
+	// Whole records after the handshake, which all are under the application's keys.
+	sealed, opened uint64
+	updated        bool // one of them may have been a key update
+
+	flight bool   // all that the handshake sends has been sent
+	out    framer // follows what is sent after that
+	// over is done when the handshake is. It is when the client's last flight was
+	// opened, of which nothing tells from outside how many records it has.
+	over context.Context
 }
-
-// keyUpdateLen is how long crypto/tls makes the record of a key update, behind its
-// header.
-const keyUpdateLen = 5 + tlsrecord.Overhead
 
 // wrote takes note of bytes that crypto/tls has sent.
 func (h *handover) wrote(p []byte) {
-	for h.done && len(p) > 0 {
+	for h.flight && len(p) > 0 {
 		n := min(len(p), h.out.left())
 		h.out.passed(p[:n])
 		if p = p[n:]; h.out.between() {
 			h.sealed++
-			h.updated = h.updated || int(h.out.header[3])<<8|int(h.out.header[4]) == keyUpdateLen
+			h.updated = h.updated || likeKeyUpdate(&h.out)
 		}
 	}
 }
 
-// received takes note of bytes that crypto/tls gets, f being in front of them. The
-// records after done are of the request, but for the last of the handshake.
+// received takes note of bytes that crypto/tls gets, f being in front of them.
 func (h *handover) received(f *framer, p []byte) {
-	if h.done && f.body > 0 && tlsrecord.Type(f.header[0]) == tlsrecord.Application {
-		h.past.Note(p, len(p) == f.body)
+	ends := f.body > 0 && len(p) == f.body
+	if ends && tlsrecord.Type(f.header[0]) == tlsrecord.Application && h.over.Err() != nil {
+		h.opened++
+		h.updated = h.updated || likeKeyUpdate(f)
 	}
+}
+
+// likeKeyUpdate reports whether a record has the length of a key update. No TLS pads
+// one, and crypto/tls puts nothing else into the record.
+func likeKeyUpdate(f *framer) bool {
+	return int(f.header[3])<<8|int(f.header[4]) == len(keyUpdateMessage)+tlsrecord.Overhead
 }
 
 // offerHandover has the handshake of a connection from [NewListener] noted.
@@ -87,12 +98,21 @@ func offerHandover(hello *tls.ClientHelloInfo, c *tls.Config) *tls.Config {
 	if !ok {
 		return c
 	}
-	h := &handover{}
+	h := &handover{over: hello.Context()}
 	w.handover = h
 	c = c.Clone()
 	// A ticket goes out in the server's first flight, under the keys of the application
 	// and before VerifyConnection: it would not be counted, and its number used again.
+	// Who turns tickets on in what is returned here has the records left to crypto/tls.
 	c.SessionTicketsDisabled = true
+	wrap := c.WrapSession
+	if wrap == nil {
+		wrap = c.EncryptTicket
+	}
+	c.WrapSession = func(cs tls.ConnectionState, ss *tls.SessionState) ([]byte, error) {
+		h.ticket = true
+		return wrap(cs, ss)
+	}
 	if c.KeyLogWriter == nil {
 		c.KeyLogWriter = &h.keys
 	} else {
@@ -103,7 +123,7 @@ func offerHandover(hello *tls.ClientHelloInfo, c *tls.Config) *tls.Config {
 	// under the application's, and nothing was before.
 	also := c.VerifyConnection
 	c.VerifyConnection = func(s tls.ConnectionState) error {
-		h.sent, h.done = w.sent, true
+		h.flight = true
 		if also != nil {
 			return also(s)
 		}
@@ -117,23 +137,22 @@ func offerHandover(hello *tls.ClientHelloInfo, c *tls.Config) *tls.Config {
 // no part of a record that it was given. Where only validated modes of the ciphers
 // are allowed, crypto/tls alone has one.
 func canTakeOver(c *carrier.Conn) bool {
-	w, ok := c.NetConn().(*wire)
-	return ok && canTakeOverLater(c) && w.handover.sent == w.sent
+	return canTakeOverLater(c) && c.NetConn().(*wire).handover.sealed == 0
 }
 
 // canTakeOverLater is canTakeOver for a connection on which crypto/tls has sent
 // already. Every record after the handshake was sealed with the first keys of the
-// application, unless the peer has had crypto/tls change keys. The relay would go on
-// with the first, and come to the next by itself, of which crypto/tls has used some
-// numbers. So a connection on which a record had the length of a key update is left
-// to crypto/tls, whatever that record was.
+// application, unless the peer has changed its own or had crypto/tls change ours. The
+// relay would go on with the first, and come to the next by itself, of which
+// crypto/tls has used some numbers. So a connection on which a record had the length
+// of a key update is left to crypto/tls, whatever that record was.
 func canTakeOverLater(c *carrier.Conn) bool {
 	w, ok := c.NetConn().(*wire)
 	if !ok || w.handover == nil || fips140.Enforced() || c.ConnectionState().Version != tls.VersionTLS13 {
 		return false
 	}
 	h := w.handover
-	return h.done && h.keys.Complete() && h.out.between() && !h.updated && w.frame.between()
+	return h.flight && !h.ticket && h.keys.Complete() && h.out.between() && !h.updated && w.frame.between()
 }
 
 // takeOver makes a leg of its own of c, whose TLS can send nothing any more. See
@@ -141,25 +160,19 @@ func canTakeOverLater(c *carrier.Conn) bool {
 func takeOver(c *carrier.Conn, timeout time.Duration) (*recordLeg, error) {
 	w := c.NetConn().(*wire)
 	l := &recordLeg{wire: w, maxSealed: tlsrecord.MaxSealed}
-	l.early, l.earlyEnd = c.TakeEarly(w.stop)
 	w.taken.Store(true)
+	l.early, l.earlyEnd = c.TakeEarly(w.stop)
 	var err error
-	past := w.handover.past // apart from what else the handover refers to
-	if l.opener, l.sealer, err = w.handover.keys.Server(c.ConnectionState().CipherSuite, &past); err != nil {
+	h := w.handover
+	if l.opener, l.sealer, err = h.keys.Server(c.ConnectionState().CipherSuite, h.opened, h.sealed); err != nil {
 		return nil, err
 	}
-	l.sealer.Skip(w.handover.sealed)
 	w.begin(timeout)
 	return l, nil
 }
 
 // write is Write for a sink.
 func (l *recordLeg) write(p []byte) error {
-	if l.keysDue() {
-		if err := l.updateSealer(); err != nil {
-			return err
-		}
-	}
 	_, err := l.Write(p)
 	return err
 }
@@ -168,12 +181,19 @@ func (l *recordLeg) write(p []byte) error {
 func (l *recordLeg) Write(p []byte) (n int, err error) {
 	b := batches.Get().(*batch)
 	defer batches.Put(b)
-	for len(p) > n && err == nil {
+	for n < len(p) {
+		if l.keysDue() {
+			if err := l.updateSealer(); err != nil {
+				return n, err
+			}
+		}
 		m := copy(b[tlsrecord.HeaderLen:tlsrecord.HeaderLen+tlsrecord.MaxContent], p[n:])
-		_, err = l.wire.send(l.sealer.Seal(b[:], m, tlsrecord.Application))
+		if _, err := l.wire.send(l.sealer.Seal(b[:], m, tlsrecord.Application)); err != nil {
+			return n, err
+		}
 		n += m
 	}
-	return n, err
+	return n, nil
 }
 
 // finish sends close_notify, once: the leg carries nothing more in this direction.
@@ -200,7 +220,7 @@ func (l *recordLeg) keysDue() bool { return l.asked.Load() || l.sealer.Sealed() 
 // updateSealer tells the peer that new keys come, and takes them.
 func (l *recordLeg) updateSealer() error {
 	l.asked.Store(false)
-	if err := l.control(tlsrecord.Handshake, keyUpdate, 0, 0, 1, 0); err != nil {
+	if err := l.control(tlsrecord.Handshake, keyUpdateMessage[:]...); err != nil {
 		return err
 	}
 	return l.sealer.Update()
@@ -236,7 +256,7 @@ func (l *recordLeg) open(record []byte) (n int, err error) {
 		return 0, io.EOF
 	case t == tlsrecord.Alert && len(content) == 2 && content[1] == alertUserCanceled:
 		return 0, nil
-	case t == tlsrecord.Handshake && len(content) == 5 && [4]byte(content) == [4]byte{keyUpdate, 0, 0, 1} && content[4] <= 1:
+	case t == tlsrecord.Handshake && len(content) == 5 && [4]byte(content) == [4]byte(keyUpdateMessage[:]) && content[4] <= 1:
 		if content[4] == 1 {
 			l.asked.Store(true)
 		}

@@ -36,7 +36,7 @@ func startRecords(t *testing.T, connect func() (near, far net.Conn)) (s *splicin
 		var log clientSecret
 		c, p := tlsLegWith(t, &wire{Conn: near}, far, &tls.Config{InsecureSkipVerify: true, KeyLogWriter: &log})
 		require.True(t, canTakeOver(c.(*carrier.Conn)))
-		sealer, err := tlsrecord.NewSealer(c.(*carrier.Conn).ConnectionState().CipherSuite, log.secret)
+		sealer, err := tlsrecord.NewSealer(c.(*carrier.Conn).ConnectionState().CipherSuite, log.secret, 0)
 		require.NoError(t, err)
 		legs[i], err = takeOver(c.(*carrier.Conn), spliceTimeout)
 		require.NoError(t, err)
@@ -258,6 +258,43 @@ func TestRecordsAfterARequestInManyRecords(t *testing.T) {
 	l.Abort()
 }
 
+// Nor can somebody on the way leave out the first of them.
+func TestRecordsAfterTheRequestAreNotLeftOut(t *testing.T) {
+	for _, missing := range []int{0, 1, 2, 20} {
+		near, far := loopback(t)()
+		tap := &tap{Conn: far}
+		c, p := wiredLeg(t, near, tap)
+		io.WriteString(p, "call")
+		_, err := io.ReadFull(c, make([]byte, 4))
+		require.NoError(t, err)
+		l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+		require.NoError(t, err)
+		tap.Conn = closedConn{far} // from now on nothing passes by itself
+		for range missing {
+			io.WriteString(p, "left out")
+		}
+		was := tap.sent.Len()
+		io.WriteString(p, "passed on")
+		_, err = far.Write(tap.sent.Bytes()[was:])
+		require.NoError(t, err)
+		b, n := l.wire.await(nil)
+		require.NotZero(t, n)
+		_, got, err := l.opener.Open(b[:n])
+		if missing == 0 {
+			require.NoError(t, err)
+			require.Equal(t, "passed on", string(got))
+		} else {
+			require.ErrorIs(t, err, tlsrecord.ErrRecord)
+		}
+		l.Abort()
+	}
+}
+
+// closedConn takes what is sent, and sends nothing.
+type closedConn struct{ net.Conn }
+
+func (closedConn) Write(p []byte) (int, error) { return len(p), nil }
+
 // What crypto/tls has opened, somebody on the way cannot have taken for the first of
 // the relay's records.
 func TestRecordsOfTheRequestAreNotTakenAgain(t *testing.T) {
@@ -345,12 +382,12 @@ func FuzzRecordContent(f *testing.F) {
 			return
 		}
 		near, _ := simulated()
-		sealer, err := tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
+		sealer, err := tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret, 0)
 		require.NoError(t, err)
 		l := &recordLeg{wire: &wire{Conn: near}}
-		l.opener, err = tlsrecord.NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, new(tlsrecord.Past))
+		l.opener, err = tlsrecord.NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, 0)
 		require.NoError(t, err)
-		l.sealer, err = tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret)
+		l.sealer, err = tlsrecord.NewSealer(tls.TLS_AES_128_GCM_SHA256, secret, 0)
 		require.NoError(t, err)
 		l.wire.begin(spliceTimeout)
 		buf := make([]byte, tlsrecord.HeaderLen+len(content)+tlsrecord.Overhead)

@@ -29,9 +29,10 @@ const (
 // Timeouts that are set and shorter stay. Call it before the server is used; the
 // configuration that s.TLSConfig pointed at is not changed.
 //
-// Whoever wraps the GetConfigForClient that s.TLSConfig has then must not turn on
-// session tickets in what it returns: the relay takes the keys of such connections
-// over from crypto/tls, and could not count the record that a ticket is.
+// Whoever wraps the GetConfigForClient that s.TLSConfig has then should not turn on
+// session tickets in what it returns, and must not set WrapSession: the relay takes
+// the keys of such connections over from crypto/tls, except where it sees a ticket,
+// which is a record that it could not count.
 //
 // The server is to be started with ServeTLS(l, "", "") or ListenAndServeTLS("", "").
 func ConfigureServer(s *http.Server) error {

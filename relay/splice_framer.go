@@ -4,8 +4,8 @@ package relay
 // of the rest (RFC 8446, section 5.1).
 const headerSize = 5
 
-// A framer follows the records in a stream of TLS. One that began within a record
-// names wrong bounds; nothing but the size of reads depends on them.
+// A framer follows the records in a stream of TLS, from the first byte or the end of
+// some record on.
 type framer struct {
 	header [headerSize]byte
 	have   int // bytes of the header

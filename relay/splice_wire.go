@@ -26,7 +26,6 @@ type wire struct {
 	begun    bool
 	timeout  time.Duration
 	handover *handover // until begin, while the relay may take the records over
-	sent     int64     // bytes, until begin
 	taken    atomic.Bool
 
 	// Owned by the goroutine that reads.
@@ -258,7 +257,6 @@ func (w *wire) Write(p []byte) (int, error) {
 func (w *wire) send(p []byte) (int, error) {
 	if !w.begun {
 		n, err := w.Conn.Write(p)
-		w.sent += int64(n)
 		if w.handover != nil {
 			w.handover.wrote(p[:n])
 		}

@@ -31,15 +31,17 @@ func (k *KeyLog) Write(line []byte) (int, error) {
 func (k *KeyLog) Complete() bool { return k.client != nil && k.server != nil }
 
 // Server returns both directions as the server has them, and forgets the secrets. It
-// fails unless the handshake was one of TLS 1.3, and at the second call. About past
-// see [NewOpener].
-func (k *KeyLog) Server(suite uint16, past *Past) (*Opener, *Sealer, error) {
+// fails unless the handshake was one of TLS 1.3, and at the second call. About opened
+// and sealed see [NewOpener] and [NewSealer].
+func (k *KeyLog) Server(suite uint16, opened, sealed uint64) (*Opener, *Sealer, error) {
 	client, server := k.client, k.server
 	k.client, k.server = nil, nil
-	o, err := NewOpener(suite, client, past)
+	defer clear(client)
+	defer clear(server)
+	o, err := NewOpener(suite, client, opened)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := NewSealer(suite, server)
+	s, err := NewSealer(suite, server, sealed)
 	return o, s, err
 }

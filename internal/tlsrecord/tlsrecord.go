@@ -5,9 +5,9 @@
 // twice, and holds the buffer of the largest record that it saw for as long as the
 // connection lives.
 //
-// The keys come from [KeyLog]. Which records they protect is for the caller to
-// know: a [Sealer] starts at record 0 of the application's keys and must be the
-// only one that ever seals with them, or nonces would repeat.
+// The keys come from [KeyLog]. How many records they have protected already is for
+// the caller to know, to the record: a [Sealer] that starts too early uses a nonce
+// twice, an [Opener] that starts too late lets somebody on the way leave records out.
 package tlsrecord
 
 import (
@@ -94,13 +94,18 @@ var suites = map[uint16]*suite{
 	tls.TLS_CHACHA20_POLY1305_SHA256: {sha256.New, sha256.Size, chacha20poly1305.KeySize, chacha20poly1305.New},
 }
 
-// newKeys derives the keys of a traffic secret (RFC 8446, section 7.3).
-func newKeys(id uint16, secret []byte) (*keys, error) {
+// newKeys derives the keys of a traffic secret (RFC 8446, section 7.3), for the
+// records from seq on.
+func newKeys(id uint16, secret []byte, seq uint64) (*keys, error) {
 	k := &keys{suite: suites[id]}
 	if k.suite == nil || len(secret) != k.suite.hashLen {
 		return nil, errors.New("tlsrecord: not a suite of TLS 1.3, or not its secret")
 	}
-	return k, k.use(slices.Clone(secret))
+	if err := k.use(slices.Clone(secret)); err != nil {
+		return nil, err
+	}
+	k.seq = seq
+	return k, nil
 }
 
 func (k *keys) use(secret []byte) error {
@@ -115,6 +120,7 @@ func (k *keys) use(secret []byte) error {
 	if k.aead, err = k.suite.aead(key); err != nil {
 		return err
 	}
+	clear(k.secret) // who gets hold of the next one is not to have those before (section 7.2)
 	k.secret, k.iv, k.seq = secret, [nonceLen]byte(iv), 0
 	return nil
 }
@@ -146,21 +152,13 @@ func (k *keys) nonce(seq uint64) (n [nonceLen]byte) {
 }
 
 // An Opener opens the records of one direction.
-type Opener struct {
-	keys *keys
-	past *Past // until the first record is found
-}
+type Opener struct{ keys *keys }
 
-// NewOpener returns the opener of a direction with that first traffic secret, for
-// the records after those of past. The first of them tells how many of past's were
-// of the handshake.
-func NewOpener(suite uint16, secret []byte, past *Past) (*Opener, error) {
-	k, err := newKeys(suite, secret)
-	if err != nil {
-		return nil, err
-	}
-	k.seq = past.noted
-	return &Opener{k, past}, nil
+// NewOpener returns the opener of a direction with that first traffic secret, under
+// which another has opened that many records.
+func NewOpener(suite uint16, secret []byte, opened uint64) (*Opener, error) {
+	k, err := newKeys(suite, secret, opened)
+	return &Opener{k}, err
 }
 
 // Open opens a whole record in place and returns its type and content.
@@ -169,11 +167,6 @@ func (o *Opener) Open(record []byte) (Type, []byte, error) {
 		return 0, nil, ErrRecord
 	}
 	header, sealed := record[:HeaderLen], record[HeaderLen:]
-	if o.past != nil {
-		if err := o.find(header, sealed); err != nil {
-			return 0, nil, err
-		}
-	}
 	nonce := o.keys.nonce(o.keys.seq)
 	b, err := o.keys.aead.Open(sealed[:0], nonce[:], sealed, header)
 	if err != nil {
@@ -192,39 +185,17 @@ func (o *Opener) Open(record []byte) (Type, []byte, error) {
 	return 0, nil, ErrRecord
 }
 
-// find tries which number the first record has, from the highest down. A failed try
-// spoils what it opens, so it is made on a copy.
-func (o *Opener) find(header, sealed []byte) error {
-	if o.past.has(sealed) {
-		return ErrRecord
-	}
-	try := make([]byte, len(sealed))
-	for back := range min(maxSearch, o.keys.seq+1) {
-		copy(try, sealed)
-		nonce := o.keys.nonce(o.keys.seq - back)
-		if _, err := o.keys.aead.Open(try[:0], nonce[:], try, header); err == nil {
-			o.keys.seq -= back
-			o.past = nil
-			return nil
-		}
-	}
-	return ErrRecord
-}
-
 // Update follows the peer's key update.
 func (o *Opener) Update() error { return o.keys.update() }
 
 // A Sealer seals the records of one direction.
 type Sealer struct{ keys *keys }
 
-// NewSealer returns the sealer of a direction with that first traffic secret, of
-// which no record was sealed yet.
-func NewSealer(suite uint16, secret []byte) (*Sealer, error) {
-	k, err := newKeys(suite, secret)
-	if err != nil {
-		return nil, err
-	}
-	return &Sealer{k}, nil
+// NewSealer returns the sealer of a direction with that first traffic secret, under
+// which another has sealed that many records, and seals no more.
+func NewSealer(suite uint16, secret []byte, sealed uint64) (*Sealer, error) {
+	k, err := newKeys(suite, secret, sealed)
+	return &Sealer{k}, err
 }
 
 // Seal seals, in place, the n bytes that stand at buf[HeaderLen:] as a record of
@@ -242,9 +213,6 @@ func (s *Sealer) Seal(buf []byte, n int, t Type) []byte {
 
 // MaxSealed is how many records the same keys should seal at most (section 5.5).
 const MaxSealed = 1 << 24
-
-// Skip leaves out the numbers of the next n records: another has sealed these.
-func (s *Sealer) Skip(n uint64) { s.keys.seq += n }
 
 // Sealed returns how many records the present keys have sealed.
 func (s *Sealer) Sealed() uint64 { return s.keys.seq }

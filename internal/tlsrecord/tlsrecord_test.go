@@ -31,7 +31,7 @@ func TestKeysAreThoseOfRFC8448(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			k, err := newKeys(tls.TLS_AES_128_GCM_SHA256, unhex(t, tt.secret))
+			k, err := newKeys(tls.TLS_AES_128_GCM_SHA256, unhex(t, tt.secret), 0)
 			require.NoError(t, err)
 			require.Equal(t, tt.iv, hex.EncodeToString(k.iv[:]))
 			want, err := newGCM(unhex(t, tt.key))
@@ -42,19 +42,14 @@ func TestKeysAreThoseOfRFC8448(t *testing.T) {
 	}
 }
 
-// pair returns a sealer and an opener with the same keys, before which another has
-// opened that many records at most.
-func pair(t testing.TB, suite uint16, before int) (*Sealer, *Opener) {
+// pair returns a sealer and an opener with the same keys, from those records on.
+func pair(t testing.TB, suite uint16, sealed, opened uint64) (*Sealer, *Opener) {
 	t.Helper()
 	require.Contains(t, suites, suite)
 	secret := bytes.Repeat([]byte{7}, suites[suite].hashLen)
-	s, err := NewSealer(suite, secret)
+	s, err := NewSealer(suite, secret, sealed)
 	require.NoError(t, err)
-	var past Past
-	for range before {
-		past.Note(nil, true)
-	}
-	o, err := NewOpener(suite, secret, &past)
+	o, err := NewOpener(suite, secret, opened)
 	require.NoError(t, err)
 	return s, o
 }
@@ -68,7 +63,7 @@ func seal(s *Sealer, t Type, content []byte) []byte {
 func TestRoundTrip(t *testing.T) {
 	for suite := range suites {
 		t.Run(tls.CipherSuiteName(suite), func(t *testing.T) {
-			s, o := pair(t, suite, 0)
+			s, o := pair(t, suite, 0, 0)
 			for round := range 3 {
 				for _, n := range []int{0, 1, 100, MaxContent} {
 					content := bytes.Repeat([]byte{byte(n + round)}, n)
@@ -90,7 +85,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestPaddingIsTakenOff(t *testing.T) {
-	s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0)
+	s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0, 0)
 	// Padding is content that a sealer of another program puts behind the type.
 	typ, content, err := o.Open(seal(s, 0, []byte{'h', 'i', byte(Application), 0, 0}))
 	require.NoError(t, err)
@@ -113,13 +108,13 @@ func TestOpenRefuses(t *testing.T) {
 		{"cut to nothing", func(r []byte) []byte { return r[:HeaderLen] }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0)
+			s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0, 0)
 			_, _, err := o.Open(tt.spoil(seal(s, Application, []byte("content"))))
 			require.ErrorIs(t, err, ErrRecord)
 		})
 	}
 	t.Run("shown again", func(t *testing.T) {
-		s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0)
+		s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0, 0)
 		record := seal(s, Application, []byte("content"))
 		again := bytes.Clone(record)
 		_, _, err := o.Open(record)
@@ -136,17 +131,15 @@ func TestLengthRefuses(t *testing.T) {
 	}
 }
 
-// Records before the first are another's; after it none may be missing.
-func TestOpenerFindsWhereItBegins(t *testing.T) {
-	const before = 100
+// Records before the first are another's; neither one of these nor a later one is
+// taken for it.
+func TestOpenerBeginsWhereAnotherHasEnded(t *testing.T) {
+	const opened = 100
 	for _, tt := range []struct {
-		skip int
-		ok   bool
-	}{{before, true}, {before - 3, true}, {before - maxSearch + 1, true}, {before - maxSearch, false}, {before + 1, false}} {
-		s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, before)
-		for range tt.skip {
-			seal(s, Application, nil)
-		}
+		sealed uint64
+		ok     bool
+	}{{opened, true}, {opened - 1, false}, {opened + 1, false}, {0, false}} {
+		s, o := pair(t, tls.TLS_AES_128_GCM_SHA256, tt.sealed, opened)
 		_, got, err := o.Open(seal(s, Application, []byte("first")))
 		if !tt.ok {
 			require.ErrorIs(t, err, ErrRecord)
@@ -160,35 +153,13 @@ func TestOpenerFindsWhereItBegins(t *testing.T) {
 	}
 }
 
-// Of the records that another has opened none is taken for the first.
-func TestOpenerRefusesARecordOfThePast(t *testing.T) {
-	const finished, requests = 2, 40
-	var past Past
-	for range finished {
-		past.Note(bytes.Repeat([]byte{1}, 40), true)
-	}
-	s, _ := pair(t, tls.TLS_AES_128_GCM_SHA256, 0)
-	var opened [][]byte
-	for i := range requests {
-		record := seal(s, Application, bytes.Repeat([]byte("r"), i))
-		opened = append(opened, record)
-		for rest := record[HeaderLen:]; len(rest) > 0; { // in pieces of all lengths
-			n := min(len(rest), 1+i)
-			past.Note(rest[:n], n == len(rest))
-			rest = rest[n:]
-		}
-	}
-	first := seal(s, Application, []byte("first"))
-	secret := bytes.Repeat([]byte{7}, suites[tls.TLS_AES_128_GCM_SHA256].hashLen)
-	for _, again := range opened {
-		o, err := NewOpener(tls.TLS_AES_128_GCM_SHA256, secret, &past)
-		require.NoError(t, err)
-		_, _, err = o.Open(bytes.Clone(again))
-		require.ErrorIs(t, err, ErrRecord)
-		_, got, err := o.Open(bytes.Clone(first))
-		require.NoError(t, err)
-		require.Equal(t, "first", string(got))
-	}
+// Of keys that are not used any more the secret is gone.
+func TestUpdateForgetsTheSecret(t *testing.T) {
+	s, _ := pair(t, tls.TLS_AES_256_GCM_SHA384, 0, 0)
+	first := s.keys.secret
+	require.NoError(t, s.Update())
+	require.NotEqual(t, first, s.keys.secret)
+	require.Equal(t, make([]byte, len(first)), first)
 }
 
 func TestKeyLog(t *testing.T) {
@@ -203,21 +174,23 @@ func TestKeyLog(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, len(line), n)
 	}
-	_, _, err := k.Server(tls.TLS_AES_128_GCM_SHA256, new(Past))
+	client, server := k.client, k.server
+	_, _, err := k.Server(tls.TLS_AES_128_GCM_SHA256, 0, 0)
 	require.NoError(t, err)
-	_, _, err = k.Server(tls.TLS_AES_128_GCM_SHA256, new(Past))
+	require.Equal(t, make([]byte, 64), append(client, server...))
+	_, _, err = k.Server(tls.TLS_AES_128_GCM_SHA256, 0, 0)
 	require.Error(t, err, "the secrets are forgotten")
-	_, _, err = new(KeyLog).Server(tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, new(Past))
+	_, _, err = new(KeyLog).Server(tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, 0, 0)
 	require.Error(t, err, "a suite of TLS 1.2")
 }
 
 func FuzzOpen(f *testing.F) {
-	s, _ := pair(f, tls.TLS_AES_128_GCM_SHA256, 0)
+	s, _ := pair(f, tls.TLS_AES_128_GCM_SHA256, 0, 0)
 	f.Add(seal(s, Application, []byte("content")))
 	f.Add(seal(s, Alert, []byte{1, 0}))
 	f.Add([]byte{23, 3, 3, 0, 17})
 	f.Fuzz(func(t *testing.T, record []byte) {
-		_, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 2)
+		_, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0, 0)
 		if len(record) >= HeaderLen {
 			if n, err := Length(record); err == nil && n <= len(record) {
 				record = record[:n]
