@@ -20,7 +20,7 @@ func (o *Outstanding) onAck(now time.Duration, a *Ack) bool {
 		timed = uint64(len(a.Additions)) + 1
 	}
 	listed := seq - min(seq, uint64(len(a.Additions)))
-	o.allArrived(now, listed)
+	o.allArrived(now, listed, o.known(now, seq, a.GapMs))
 
 	// From the lowest to the highest, so that what was overtaken is seen as such.
 	unit := time.Microsecond << a.Scale
@@ -70,7 +70,11 @@ func (o *Outstanding) onVector(now time.Duration, v *AckVector) bool {
 		mask, _ = element(v.Elements[0])
 	}
 	if mask&1 == 0 && base != o.goesOn {
-		o.allArrived(now, base)
+		known := now
+		if v.Timed && some { // the last part of a vector ends with the newest that came
+			known = o.at(top).at
+		}
+		o.allArrived(now, base, known)
 		o.understood(base)
 	}
 	o.goesOn = 0
@@ -105,17 +109,25 @@ func (o *Outstanding) onVector(now time.Duration, v *AckVector) bool {
 	return true
 }
 
-// allArrived takes note that all packets below end have arrived, or have been settled
-// before: those that were given up so lately that the peer cannot know of it have
-// arrived after all.
-func (o *Outstanding) allArrived(now time.Duration, end uint64) {
-	from := o.low
-	if now < o.lateUntil {
-		from = min(from, max(o.lateFrom, o.oldest()))
+// known returns when the last packet left that the peer can have had when it sent an
+// acknowledgement without gaps. That may be a later one than it names, but not one of
+// less than a round trip ago, nor one that has overtaken those by more than a quarter of
+// theirs.
+func (o *Outstanding) known(now time.Duration, seq uint64, gapMs uint8) time.Duration {
+	if gapMs == gapUnknown {
+		return now
 	}
-	least := o.rtt.least(now)
-	for seq := from; seq < end; seq++ {
-		if e := o.at(seq); e.state == pending || e.state == lost && now < e.lostAt+least {
+	left := o.at(seq).at + time.Duration(gapMs)*time.Millisecond
+	return max(now-o.rtt.least(now), left+(now-left)/4)
+}
+
+// allArrived takes note that all packets below end have arrived, or have been settled
+// before, in the word of a peer that can have had no packet that left after known. Of
+// what was given up after that it does not know, so that has arrived after all.
+func (o *Outstanding) allArrived(now time.Duration, end uint64, known time.Duration) {
+	known = min(known, o.at(o.next-1).at)
+	for seq := min(o.low, max(o.lateFrom, o.oldest())); seq < end; seq++ {
+		if e := o.at(seq); e.state == pending || e.state == lost && e.lostAt > known {
 			o.newlyAcked(now, urcp.Acked{Seq: seq}, false, gapUnknown)
 		}
 	}

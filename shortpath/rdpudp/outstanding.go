@@ -67,11 +67,10 @@ type Outstanding struct {
 	patience   time.Duration // as of the last look for losses
 	asking     asking
 
-	settle    bool          // low is to be told to the peer
-	settleLow uint64        // up to where the peer must have understood it
-	lateFrom  uint64        // no cumulative acknowledgement has spoken of what is lost from here on
-	lateUntil time.Duration // as long as the peer may not know of the last that were lost
-	goesOn    uint64        // where a vector ended that another continues
+	settle    bool   // low is to be told to the peer
+	settleLow uint64 // up to where the peer must have understood it
+	lateFrom  uint64 // no cumulative acknowledgement has spoken of what is lost from here on
+	goesOn    uint64 // where a vector ended that another continues
 
 	feedback urcp.Feedback // of the last call
 	stats    OutstandingStats
@@ -272,5 +271,4 @@ func (o *Outstanding) detect(now time.Duration) {
 		o.rtt.backOff()
 	}
 	o.settle, o.settleLow = true, o.low
-	o.lateUntil = now + o.rtt.least(now)
 }

@@ -197,10 +197,11 @@ func TestLowerBoundIsToldUntilItIsUnderstood(t *testing.T) {
 
 func TestVectorWithAHigherBaseUnderstandsToo(t *testing.T) {
 	s := sender{t: t}
-	s.send(0, 10)
+	s.send(0, 5)
 	s.vector(40*ms, 100, 20*ms, 0x1e)
 	require.True(t, s.o.settle)
-	require.Equal(t, []uint64{105, 107}, numbers(s.vector(80*ms, 106, 60*ms, 0x02)))
+	s.send(41*ms, 3)
+	require.Equal(t, []uint64{105, 107}, numbers(s.vector(81*ms, 106, 61*ms, 0x02)))
 	require.False(t, s.o.settle)
 }
 
@@ -225,7 +226,58 @@ func TestLateAfterAll(t *testing.T) {
 	s.send(30*time.Second, 10)
 	require.Equal(t, []uint64{120}, s.vector(30*time.Second+40*ms, 120, 0, 0x0e).Lost)
 	// It is lost for good once the peer can know.
+	s.send(30*time.Second+41*ms, 1)
 	require.Empty(t, numbers(s.ack(30*time.Second+200*ms, 123, 0)))
+}
+
+// What was given up has arrived after all only where the peer could not know yet that it
+// need not wait for it. What was taken for the round trip does not matter for that.
+func TestGivenUpAndNotLate(t *testing.T) {
+	const lostAt = 100 * ms
+	for _, tt := range []struct {
+		name   string
+		rtt    time.Duration // as of the handshake
+		answer func(s *sender) *urcp.Feedback
+		want   []uint64
+	}{
+		{"named with the next on a shorter way", 100 * ms, func(s *sender) *urcp.Feedback {
+			s.send(101*ms, 1) // 113
+			return s.ack(121*ms, 113, 111*ms, make([]byte, 10)...)
+		}, []uint64{104, 105, 106, 107, 108, 109, 110, 111, 112, 113}},
+		{"below the base of a vector with later ones", 100 * ms, func(s *sender) *urcp.Feedback {
+			s.send(101*ms, 2)
+			return s.vector(121*ms, 113, 111*ms, 0x02)
+		}, []uint64{104, 105, 106, 107, 108, 109, 110, 111, 112, 114}},
+		{"below the base of one with earlier ones", 100 * ms, func(s *sender) *urcp.Feedback {
+			s.send(101*ms, 2)
+			return s.vector(121*ms, 111, 111*ms, 0x02)
+		}, []uint64{100, 104, 105, 106, 107, 108, 109, 110, 112}},
+		{"below the base of a vector that goes on", 100 * ms, func(s *sender) *urcp.Feedback {
+			s.send(101*ms, 2)
+			return s.o.OnPacket(121*ms, &Packet{Flags: FlagAckVector, LogWindow: 12, AckVector: AckVector{Base: 111, Elements: []byte{0x02}}})
+		}, []uint64{104, 105, 106, 107, 108, 109, 110, 112}},
+		{"named with earlier ones after a handshake that took long", time.Second, func(s *sender) *urcp.Feedback {
+			s.send(101*ms, 2)
+			return s.ack(201*ms, 105, 0)
+		}, []uint64{104, 105}},
+		{"named with one of just before", time.Second, func(s *sender) *urcp.Feedback {
+			s.send(101*ms, 2)
+			return s.ack(140*ms, 112, 0)
+		}, []uint64{104, 105, 106, 107, 108, 109, 110, 111, 112}},
+		{"named with earlier ones at once", 100 * ms, func(s *sender) *urcp.Feedback {
+			s.send(101*ms, 2)
+			return s.ack(121*ms, 105, 0)
+		}, []uint64{100, 104, 105}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := sender{t: t}
+			s.o.SetRTT(0, tt.rtt)
+			s.send(0, 10)
+			s.send(95*ms, 3)
+			require.Equal(t, []uint64{100}, s.vector(lostAt, 100, 50*ms, 0x0e).Lost)
+			require.Equal(t, tt.want, numbers(tt.answer(&s)))
+		})
+	}
 }
 
 // Two losses within a round trip, and both were none.
@@ -236,6 +288,20 @@ func TestLateTwice(t *testing.T) {
 	require.Equal(t, []uint64{100}, s.vector(40*ms, 100, 20*ms, 0x0a).Lost)
 	require.Equal(t, []uint64{102}, s.vector(41*ms, 100, 20*ms, 0x3a).Lost)
 	require.Equal(t, []uint64{100, 102}, numbers(s.ack(60*ms, 105, 20*ms)))
+}
+
+// An acknowledgement that was held back for nobody knows how long says nothing of what
+// the peer could know.
+func TestGivenUpAndHeldBack(t *testing.T) {
+	for gap, want := range map[uint8][]uint64{0: {100, 101, 102}, 255: nil} {
+		s := sender{t: t}
+		s.o.SetRTT(0, time.Second)
+		s.send(0, 10)
+		require.Equal(t, []uint64{100, 101, 102}, s.vector(500*ms, 100, 250*ms, 0x38).Lost)
+		s.send(501*ms, 1)
+		f := s.o.OnPacket(700*ms, &Packet{Flags: FlagAck, LogWindow: 12, Ack: Ack{Seq: 105, GapMs: gap}})
+		require.Equal(t, want, numbers(f))
+	}
 }
 
 func TestReorderingHasBounds(t *testing.T) {

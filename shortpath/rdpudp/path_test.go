@@ -25,9 +25,11 @@ type path struct {
 	lost       float64
 	lostAcks   float64
 	duplicated float64
-	offset     time.Duration    // of the receiver's clock
-	outage     [2]time.Duration // while nothing is carried
-	held       [2]time.Duration // while nothing is carried on, but kept
+	offset     time.Duration                         // of the receiver's clock
+	outage     [2]time.Duration                      // while nothing is carried
+	held       [2]time.Duration                      // while nothing is carried on, but kept
+	tick       time.Duration                         // of both clocks; exact where zero
+	route      func(now time.Duration) time.Duration // one way, in the place of delay
 
 	now    time.Duration
 	events events
@@ -90,6 +92,25 @@ func (p *path) at(at time.Duration, kind eventKind, b []byte, seq uint64) {
 
 func (p *path) chance(share float64) bool { return p.rng.Float64() < share }
 
+// shown is what the clocks show, but for the offset of the receiver's.
+func (p *path) shown() time.Duration { return p.ticked(p.now, 0) }
+
+// ticked is the last tick at t+up.
+func (p *path) ticked(t, up time.Duration) time.Duration {
+	if p.tick == 0 {
+		return t
+	}
+	return (t + up).Truncate(p.tick)
+}
+
+// way is how long the path is one way.
+func (p *path) way() time.Duration {
+	if p.route != nil {
+		return p.route(p.now)
+	}
+	return p.delay
+}
+
 // cut reports whether the path carries nothing.
 func (p *path) cut() bool { return p.now >= p.outage[0] && p.now < p.outage[1] }
 
@@ -102,8 +123,11 @@ func (p *path) run(n int) {
 			next = p.events[0].at
 		}
 		timer, ack := p.out.NextTimer(), p.ack.NextAck()
+		if timer != urcp.Never {
+			timer = p.ticked(timer, p.tick-1)
+		}
 		if ack != urcp.Never {
-			ack -= p.offset
+			ack = p.ticked(ack-p.offset, p.tick-1)
 		}
 		switch first := min(next, timer, ack); first {
 		case urcp.Never:
@@ -114,8 +138,8 @@ func (p *path) run(n int) {
 			continue
 		case timer:
 			p.now = max(p.now, timer)
-			p.feedback(p.out.OnTimer(p.now))
-			if p.out.NextTimer() <= p.now {
+			p.feedback(p.out.OnTimer(p.shown()))
+			if p.out.NextTimer() <= p.shown() {
 				p.t.Fatal("the timer does not go on")
 			}
 			continue
@@ -135,14 +159,14 @@ func (p *path) run(n int) {
 			if pkt.Parse(e.b) != nil {
 				p.t.Fatal("an acknowledgement cannot be read")
 			}
-			p.feedback(p.out.OnPacket(p.now, &pkt))
+			p.feedback(p.out.OnPacket(p.shown(), &pkt))
 		}
 	}
 }
 
 func (p *path) send() {
 	pkt := Packet{LogWindow: 12, Channel: 1, Data: []byte("data")}
-	seq, ok := p.out.Send(p.now, &pkt)
+	seq, ok := p.out.Send(p.shown(), &pkt)
 	if !ok {
 		return
 	}
@@ -151,7 +175,7 @@ func (p *path) send() {
 		if p.chance(p.duplicated) {
 			copies++
 		}
-		delay := p.delay
+		delay := p.way()
 		if p.chance(p.reordered) {
 			delay += time.Duration(p.rng.Int64N(int64(p.jitter)))
 		}
@@ -167,25 +191,25 @@ func (p *path) send() {
 
 func (p *path) arrive(b []byte, seq uint64) {
 	var pkt Packet
-	if pkt.Parse(b) != nil || !p.ack.OnPacket(p.now+p.offset, &pkt) {
+	if pkt.Parse(b) != nil || !p.ack.OnPacket(p.shown()+p.offset, &pkt) {
 		p.t.Fatalf("%d was refused", seq)
 	}
 	if _, ok := p.arrived[seq]; !ok {
-		p.arrived[seq] = p.now + p.offset
+		p.arrived[seq] = p.shown() + p.offset
 		p.arrivals++
 	}
 	p.acknowledge()
 }
 
 func (p *path) acknowledge() {
-	for p.ack.NextAck() <= p.now+p.offset {
+	for p.ack.NextAck() <= p.shown()+p.offset {
 		var pkt Packet
-		if !p.ack.Fill(p.now+p.offset, &pkt) {
+		if !p.ack.Fill(p.shown()+p.offset, &pkt) {
 			p.t.Fatal("what is due is not there")
 		}
 		p.packets++
 		if !p.chance(p.lostAcks) && !p.cut() {
-			p.at(p.now+p.delay, eventAck, pkt.Append(nil), 0)
+			p.at(p.now+p.way(), eventAck, pkt.Append(nil), 0)
 		}
 	}
 }
@@ -301,6 +325,23 @@ func TestSenderBelievesNothingWrong(t *testing.T) {
 			p.lost, p.lostAcks, p.duplicated, p.reordered, p.jitter = 0.03, 0.2, 0.05, 0.3, 15*time.Millisecond
 		}},
 		{"held back", 0.002, true, func(p *path) { p.held = [2]time.Duration{time.Second, 2500 * time.Millisecond} }},
+		{"a way that becomes shorter, and longer", 0.03, false, func(p *path) {
+			p.lost, p.spacing = 0.05, 7*time.Millisecond
+			p.route = func(now time.Duration) time.Duration {
+				if now/(700*time.Millisecond)%2 == 1 {
+					return 5 * time.Millisecond
+				}
+				return 50 * time.Millisecond
+			}
+		}},
+		{"a handshake that took too long", 0.001, false, func(p *path) {
+			p.lost = 0.3
+			p.out.SetRTT(0, 3*time.Second)
+		}},
+		{"clocks of 50 ms", 0.001, false, func(p *path) { p.lost, p.tick = 0.05, 50*time.Millisecond }},
+		{"clocks of 50 ms, reordered", 0.005, false, func(p *path) {
+			p.lost, p.lostAcks, p.reordered, p.jitter, p.tick = 0.05, 0.2, 0.02, 10*time.Millisecond, 50*time.Millisecond
+		}},
 		{"an outage", 0.002, false, func(p *path) { p.outage = [2]time.Duration{time.Second, 2500 * time.Millisecond} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

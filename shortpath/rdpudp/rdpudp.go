@@ -33,8 +33,9 @@
 // that was taken for lost and arrives in time is acknowledged all the same. What a path
 // reorders is learned, and the wait for a packet that was overtaken follows it.
 //
-// Nothing in a packet is authenticated. What lies outside of a window is ignored and
-// counted, and never ends a connection; all memory is bounded by the windows.
+// Nothing in a packet is authenticated. What lies outside of a window is ignored, and
+// counted or reported to the caller, and never ends a connection; all memory is bounded
+// by the windows.
 //
 // [MS-RDPEUDP2]: https://learn.microsoft.com/openspecs/windows_protocols/ms-rdpeudp2/
 package rdpudp
