@@ -1,8 +1,6 @@
 package scenario
 
 import (
-	"fmt"
-
 	"github.com/reachback/reachback/urcp"
 	"github.com/reachback/reachback/urcp/linksim"
 )
@@ -21,23 +19,21 @@ func managed() []Scenario {
 		{"L4S step", "A queue that marks every packet from 1 ms on.", linksim.StepMark{}, linksim.ECT1, urcp.ECNL4S},
 		{"DualQ", "The queue of RFC 9332, with the flows on its low-latency side.", linksim.DualQ{}, linksim.ECT1, urcp.ECNL4S},
 	} {
+		link := pipe(20*mbit, 40*ms, 200*ms)
+		link.Queue.AQM = x.aqm
 		all = append(all, Scenario{
 			Name:   "managed/" + x.name,
 			Shows:  x.shows,
 			Seeded: true,
 			Peak:   20 * mbit,
 			ECN:    x.means,
-			Make: func(seed uint64, new New) *linksim.Scenario {
-				link := pipe(20*mbit, 40*ms, 200*ms)
-				link.Queue.AQM = x.aqm
-				sc := &linksim.Scenario{Seed: seed, Duration: 60 * s, Links: []linksim.Link{link}}
-				for i := range 2 {
-					f := tested(fmt.Sprintf("flow %d", i+1), new, 0)
-					f.ECN, f.Start = x.ecn, spread(seed, i, 2*s)
-					sc.Flows = append(sc.Flows, f)
+			Make: several(60*s, func(seed uint64, new New) []linksim.Flow {
+				all := flows(2, new, within(seed, 2*s), 0)
+				for i := range all {
+					all[i].ECN = x.ecn
 				}
-				return sc
-			},
+				return all
+			}, link),
 			Bounds: []Bound{
 				Utilisation(5*s, 0).AtLeast(0.9),
 				Fairness(20*s, 0).AtLeast(0.95),

@@ -9,7 +9,9 @@
 package scenario
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -125,6 +127,42 @@ func single(duration time.Duration, link linksim.Link) func(uint64, New) *linksi
 			Links: []linksim.Link{link},
 			Flows: []linksim.Flow{tested("flow", new, 0)},
 		}
+	}
+}
+
+// several are flows over links, the first of which is the bottleneck.
+func several(
+	duration time.Duration, flows func(uint64, New) []linksim.Flow, links ...linksim.Link,
+) func(uint64, New) *linksim.Scenario {
+	return func(seed uint64, new New) *linksim.Scenario {
+		return &linksim.Scenario{
+			Seed: seed, Duration: duration, Links: slices.Clone(links), Flows: flows(seed, new),
+		}
+	}
+}
+
+// flows are so many under test over the links of path.
+func flows(n int, new New, start func(i int) time.Duration, path ...int) []linksim.Flow {
+	all := make([]linksim.Flow, n)
+	for i := range all {
+		all[i] = tested(fmt.Sprintf("flow %d", i+1), new, path...)
+		all[i].Start = start(i)
+	}
+	return all
+}
+
+// within has flows start at moments within d.
+func within(seed uint64, d time.Duration) func(i int) time.Duration {
+	return func(i int) time.Duration { return spread(seed, i, d) }
+}
+
+// apart has flows start one after the other, about so far apart; the first at once.
+func apart(seed uint64, by, d time.Duration) func(i int) time.Duration {
+	return func(i int) time.Duration {
+		if i == 0 {
+			return 0
+		}
+		return time.Duration(i)*by + spread(seed, i, d)
 	}
 }
 

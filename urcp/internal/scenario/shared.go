@@ -21,20 +21,9 @@ func shared() []Scenario {
 			Shows:  "Equal flows that come one after the other.",
 			Seeded: true,
 			Peak:   x.rate,
-			Make: func(seed uint64, new New) *linksim.Scenario {
-				sc := &linksim.Scenario{
-					Seed: seed, Duration: x.duration,
-					Links: []linksim.Link{pipe(x.rate, 40*ms, 200*ms)},
-				}
-				for i := range x.flows {
-					f := tested(fmt.Sprintf("flow %d", i+1), new, 0)
-					if i > 0 {
-						f.Start = time.Duration(i)*x.every + spread(seed, i, s)
-					}
-					sc.Flows = append(sc.Flows, f)
-				}
-				return sc
-			},
+			Make: several(x.duration, func(seed uint64, new New) []linksim.Flow {
+				return flows(x.flows, new, apart(seed, x.every, s), 0)
+			}, pipe(x.rate, 40*ms, 200*ms)),
 			Bounds: []Bound{
 				Fairness(x.duration/2, 0).AtLeast(0.98),
 				Arrival(float64(x.rate)).AtMost(5),
@@ -50,21 +39,11 @@ func shared() []Scenario {
 			"without one, must not take more than its share for it.",
 		Seeded: true,
 		Peak:   10 * mbit,
-		Make: func(seed uint64, new New) *linksim.Scenario {
-			sc := &linksim.Scenario{
-				Seed: seed, Duration: 90 * s,
-				Links: []linksim.Link{pipe(10*mbit, 40*ms, 300*ms)},
-			}
-			for i := range 8 {
-				f := tested(fmt.Sprintf("flow %d", i+1), new, 0)
-				f.Start = spread(seed, i, 500*ms)
-				sc.Flows = append(sc.Flows, f)
-			}
-			late := tested("flow 9", new, 0)
-			late.Start = 30*s + spread(seed, 8, s)
-			sc.Flows = append(sc.Flows, late)
-			return sc
-		},
+		Make: several(90*s, func(seed uint64, new New) []linksim.Flow {
+			all := flows(9, new, within(seed, 500*ms), 0)
+			all[8].Start = 30*s + spread(seed, 8, s)
+			return all
+		}, pipe(10*mbit, 40*ms, 300*ms)),
 		Bounds: []Bound{
 			Fairness(50*s, 0).AtLeast(0.95),
 			Ratio(8, 50*s, 0).AtMost(1.5),
@@ -77,19 +56,13 @@ func shared() []Scenario {
 		Shows:  "One flow comes each second for ten seconds, and from 20 s on one leaves each second.",
 		Seeded: true,
 		Peak:   50 * mbit,
-		Make: func(seed uint64, new New) *linksim.Scenario {
-			sc := &linksim.Scenario{
-				Seed: seed, Duration: 29 * s,
-				Links: []linksim.Link{pipe(50*mbit, 20*ms, 100*ms)},
+		Make: several(29*s, func(seed uint64, new New) []linksim.Flow {
+			all := flows(10, new, func(i int) time.Duration { return time.Duration(i)*s + spread(seed, i, 500*ms) }, 0)
+			for i := range all {
+				all[i].Stop = time.Duration(20+i) * s
 			}
-			for i := range 10 {
-				f := tested(fmt.Sprintf("flow %d", i+1), new, 0)
-				f.Start = time.Duration(i)*s + spread(seed, i, 500*ms)
-				f.Stop = time.Duration(20+i) * s
-				sc.Flows = append(sc.Flows, f)
-			}
-			return sc
-		},
+			return all
+		}, pipe(50*mbit, 20*ms, 100*ms)),
 		Bounds: []Bound{
 			Utilisation(s, 0).AtLeast(0.95),
 			Queue("p95", 0, 0).AtMost(15),
@@ -107,19 +80,9 @@ func mixed() []Scenario {
 		Shows:  "Five flows over ways of very different length share 4 Mbit/s.",
 		Seeded: true,
 		Peak:   4 * mbit,
-		Make: func(seed uint64, new New) *linksim.Scenario {
-			sc := &linksim.Scenario{
-				Seed: seed, Duration: 180 * s,
-				Links: []linksim.Link{pipe(4*mbit, 0, 300*ms)},
-			}
-			for i, way := range []time.Duration{10 * ms, 25 * ms, 50 * ms, 100 * ms, 150 * ms} {
-				f := tested(fmt.Sprintf("flow, %v", 2*way), new, 0)
-				f.Delay, f.Return = way, way
-				f.Start = time.Duration(i)*2*s + spread(seed, i, 2*s)
-				sc.Flows = append(sc.Flows, f)
-			}
-			return sc
-		},
+		Make: several(180*s, func(seed uint64, new New) []linksim.Flow {
+			return overWays(flows(5, new, func(i int) time.Duration { return time.Duration(i)*2*s + spread(seed, i, 2*s) }, 0))
+		}, pipe(4*mbit, 0, 300*ms)),
 		Bounds: []Bound{
 			Fairness(60*s, 0).AtLeast(0.95),
 			Least(60*s, 0).AtLeast(0.6),
@@ -128,4 +91,13 @@ func mixed() []Scenario {
 			Competitions().AtMost(0).InShort(),
 		},
 	}}
+}
+
+// overWays gives five flows round trips of 20 to 300 ms, and names that say so.
+func overWays(flows []linksim.Flow) []linksim.Flow {
+	for i, way := range []time.Duration{10 * ms, 25 * ms, 50 * ms, 100 * ms, 150 * ms} {
+		flows[i].Name = fmt.Sprintf("flow, %v", 2*way)
+		flows[i].Delay, flows[i].Return = way, way
+	}
+	return flows
 }
