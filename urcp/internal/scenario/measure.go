@@ -204,23 +204,15 @@ func Arrival(rate float64) Measure {
 	}}
 }
 
-// Recovery is how long after a moment the median queue of a tenth of a second was
-// back under limit, once it had been at its longest.
-func Recovery(at time.Duration, limit time.Duration) Measure {
+// Recovery is how long after a moment, by which a queue begins to grow within a second,
+// every packet of a second again waited limit at most.
+func Recovery(at, limit time.Duration) Measure {
 	return Measure{Name: "queue under " + limit.String() + " again after", Unit: Seconds, Of: func(r *Run) float64 {
-		const step = 100 * time.Millisecond
-		peak, peakAt := time.Duration(-1), at
-		for t := at; t < r.Scenario.Duration && t < at+5*time.Second; t += step {
-			if q := r.Links[0].Queue(t, t+step).Max; q > peak {
-				peak, peakAt = q, t
-			}
+		after, ok := r.Links[0].Recovered(at, limit, time.Second)
+		if !ok {
+			return math.Inf(1)
 		}
-		for t := peakAt; t < r.Scenario.Duration; t += step {
-			if r.Links[0].Queue(t, t+step).P50 < limit {
-				return (t + step - at).Seconds()
-			}
-		}
-		return math.Inf(1)
+		return after.Seconds()
 	}}
 }
 
