@@ -4,10 +4,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -186,6 +188,21 @@ func TestHandoverIsNotAfterAKeyUpdate(t *testing.T) {
 		near.Close()
 		reading.Wait()
 	}
+}
+
+// Nor where a record was sealed and could not be sent: its number is used, and what
+// crypto/tls still sends then, as the answer to a key update, has the next.
+func TestHandoverIsNotAfterAFailedWrite(t *testing.T) {
+	near, far := simulated()
+	c, p := wiredLeg(t, near, far)
+	require.True(t, canTakeOver(c.(*carrier.Conn)))
+	c.SetWriteDeadline(time.Unix(1, 0))
+	_, err := io.WriteString(c, "lost")
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	c.SetWriteDeadline(time.Time{})
+	require.False(t, canTakeOverLater(c.(*carrier.Conn)))
+	near.Close()
+	p.Close()
 }
 
 // After the relay has taken a connection over, crypto/tls sends nothing on it: what it

@@ -57,6 +57,7 @@ type handover struct {
 	// Whole records after the handshake, which all are under the application's keys.
 	sealed, opened uint64
 	updated        bool // one of them may have been a key update
+	unsent         bool // one was sealed, and not sent or in part
 
 	flight bool   // all that the handshake sends has been sent
 	out    framer // follows what is sent after that
@@ -65,8 +66,10 @@ type handover struct {
 	over context.Context
 }
 
-// wrote takes note of bytes that crypto/tls has sent.
-func (h *handover) wrote(p []byte) {
+// wrote takes note of bytes that crypto/tls has sent, all that it wanted to without err.
+// It does not stop at one: alerts, and answers to key updates, it sends all the same.
+func (h *handover) wrote(p []byte, err error) {
+	h.unsent = h.unsent || err != nil
 	for h.flight && len(p) > 0 {
 		n := min(len(p), h.out.left())
 		h.out.passed(p[:n])
@@ -152,7 +155,7 @@ func canTakeOverLater(c *carrier.Conn) bool {
 		return false
 	}
 	h := w.handover
-	return h.flight && !h.ticket && h.keys.Complete() && h.out.between() && !h.updated && w.frame.between()
+	return h.flight && !h.ticket && !h.updated && !h.unsent && h.keys.Complete() && h.out.between() && w.frame.between()
 }
 
 // takeOver makes a leg of its own of c, whose TLS can send nothing any more. See

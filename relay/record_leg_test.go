@@ -323,8 +323,9 @@ type tap struct {
 }
 
 func (t *tap) Write(p []byte) (int, error) {
-	t.sent.Write(p)
-	return t.Conn.Write(p)
+	n, err := t.Conn.Write(p)
+	t.sent.Write(p[:n])
+	return n, err
 }
 
 // A connection whose records cannot be told apart is left to crypto/tls.

@@ -258,7 +258,7 @@ func (w *wire) send(p []byte) (int, error) {
 	if !w.begun {
 		n, err := w.Conn.Write(p)
 		if w.handover != nil {
-			w.handover.wrote(p[:n])
+			w.handover.wrote(p[:n], err)
 		}
 		return n, err
 	}
