@@ -204,24 +204,6 @@ func TestSilenceHalvesTheWindow(t *testing.T) {
 	require.EqualValues(t, 101, c.Snapshot().Counters.Silences)
 }
 
-func TestPathMemory(t *testing.T) {
-	c, _ := settledController(t)
-	p := c.Path()
-	require.InDelta(t, 10e6, p.Rate, 2e6)
-	require.InDelta(t, 41*ms, p.RTT, float64(ms))
-
-	half := float64(p.Rate) / 8 / 2 * p.RTT.Seconds()
-	require.InDelta(t, half, New(p.At+time.Minute, Config{MSS: 1250, Memory: &p}).Window(), 1300)
-	fresh := New(0, Config{MSS: 1250}).Window()
-	require.Equal(t, fresh, New(p.At+11*time.Minute, Config{MSS: 1250, Memory: &p}).Window(), "too old")
-	require.Equal(t, fresh, New(p.At-1, Config{MSS: 1250, Memory: &p}).Window(), "from the future")
-	for _, q := range []Path{{Rate: -1, RTT: ms}, {Rate: 1, RTT: -1}, {Rate: math.MaxInt64, RTT: math.MaxInt64}} {
-		w := New(0, Config{MSS: 1250, Memory: &q}).Window()
-		require.LessOrEqual(t, w, 1<<30)
-		require.GreaterOrEqual(t, w, fresh)
-	}
-}
-
 // TestApplicationLimited: a source that sends little does not make the window grow, as
 // nothing has shown that the path would carry more.
 func TestApplicationLimited(t *testing.T) {
