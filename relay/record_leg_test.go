@@ -16,6 +16,7 @@ import (
 
 	"github.com/reachback/reachback"
 	"github.com/reachback/reachback/internal/carrier"
+	"github.com/reachback/reachback/internal/simnet"
 	"github.com/reachback/reachback/internal/tlsrecord"
 )
 
@@ -194,6 +195,56 @@ func TestRecordsChangeTheirKeys(t *testing.T) {
 			s.result <- spliceRecords(legs[0], legs[1], spliceOptions{WriteTimeout: spliceTimeout, ToHost: &s.up, ToClient: &s.down})
 		}()
 		exchange(t, s, 2<<20, 50_000)
+	})
+}
+
+// A client that asks for new keys gets them before whatever it is sent next, and keys
+// are changed within what is sent at once, too.
+func TestRecordsChangeTheirKeysBeforeWhatComesNext(t *testing.T) {
+	near, far := loopback(t)()
+	c, p := wiredLeg(t, near, far)
+	l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+	require.NoError(t, err)
+	for _, content := range []string{"some", "words"} {
+		l.asked.Store(true)
+		io.WriteString(l, content)
+		got := make([]byte, len(content))
+		_, err = io.ReadFull(p, got)
+		require.NoError(t, err)
+		require.Equal(t, content, string(got))
+		require.EqualValues(t, 1, l.sealer.Sealed(), "under the keys that were asked for")
+	}
+	l.maxSealed = 2
+	n, err := l.Write(make([]byte, 5*tlsrecord.MaxContent))
+	require.NoError(t, err)
+	require.Equal(t, 5*tlsrecord.MaxContent, n)
+	require.LessOrEqual(t, l.sealer.Sealed(), l.maxSealed)
+	require.NoError(t, l.Close())
+	got, err := io.ReadAll(p)
+	require.NoError(t, err)
+	require.Len(t, got, 5*tlsrecord.MaxContent)
+}
+
+// Behind a record that was sent in part nothing is sent: the peer would take it for
+// the rest of that.
+func TestRecordsEndWithOneThatIsSentInPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := simulated()
+		sent := &tap{Conn: near}
+		c, p := wiredLeg(t, sent, far)
+		l, err := takeOver(c.(*carrier.Conn), spliceTimeout)
+		require.NoError(t, err)
+		_, err = l.Write(make([]byte, 4*simnet.BufferSize)) // which the peer does not take
+		require.ErrorIs(t, err, errStalled)
+		was := sent.sent.Len()
+		_, err = io.ReadFull(p, make([]byte, simnet.BufferSize/2))
+		require.NoError(t, err)
+		_, err = l.Write([]byte("more"))
+		require.ErrorIs(t, err, errStalled)
+		l.Close()
+		require.Equal(t, was, sent.sent.Len())
+		_, err = io.ReadAll(p)
+		require.ErrorIs(t, err, errBareEnd)
 	})
 }
 

@@ -28,6 +28,8 @@ type wire struct {
 	handover *handover // until begin, while the relay may take the records over
 	taken    atomic.Bool
 
+	outErr error // what writing has failed with since begin; owned by who writes
+
 	// Owned by the goroutine that reads.
 	in    []byte  // received and not yet taken by TLS, in inBuf or ahead
 	inBuf *record // from records
@@ -253,7 +255,8 @@ func (w *wire) Write(p []byte) (int, error) {
 }
 
 // send sends p. Writes of TLS come one at a time, its own answers to the peer's
-// key updates among them.
+// key updates among them. Behind a write that failed a record may be there in part,
+// and nothing more is sent.
 func (w *wire) send(p []byte) (int, error) {
 	if !w.begun {
 		n, err := w.Conn.Write(p)
@@ -264,19 +267,24 @@ func (w *wire) send(p []byte) (int, error) {
 	}
 	// Deadlines are set only when one has passed, so the first may be long past.
 	sent, quiet := 0, -1
-	for {
+	for w.outErr == nil {
 		n, err := w.Conn.Write(p[sent:])
-		sent += n
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return sent, err
+		if sent += n; err == nil {
+			return sent, nil
 		}
-		if n > 0 {
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			w.outErr = err
+		case n > 0:
 			quiet = 0
-		} else if quiet++; quiet == stallSteps {
-			return sent, errStalled
+		default:
+			if quiet++; quiet == stallSteps {
+				w.outErr = errStalled
+			}
 		}
 		w.extend()
 	}
+	return sent, w.outErr
 }
 
 // stallSteps is how often a write looks, within the timeout, whether the peer
