@@ -2,6 +2,7 @@ package rdgateway
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
@@ -45,7 +46,10 @@ func acceptKey(w http.ResponseWriter, r *http.Request) (string, error) {
 	if key == "" || len(key) > maxKey {
 		return "", reachback.Refuse(reachback.CodeBadRequest)
 	}
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	var sum [sha1.Size]byte
+	fips140.WithoutEnforcement(func() { // it protects nothing
+		sum = sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	})
 	return base64.StdEncoding.EncodeToString(sum[:]), nil
 }
 
