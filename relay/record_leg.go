@@ -51,19 +51,23 @@ var keyUpdateMessage = [5]byte{keyUpdate, 0, 0, 1, 0}
 
 // A handover is what a wire notes for the relay while crypto/tls makes the handshake.
 type handover struct {
+	// Set in the handshake.
 	keys   tlsrecord.KeyLog
 	ticket bool // one was sent, and has the first number
-
-	// Whole records after the handshake, which all are under the application's keys.
-	sealed, opened uint64
-	updated        bool // one of them may have been a key update
-	unsent         bool // one was sealed, and not sent or in part
-
-	flight bool   // all that the handshake sends has been sent
-	out    framer // follows what is sent after that
+	flight bool // all that the handshake sends has been sent
 	// over is done when the handshake is. It is when the client's last flight was
 	// opened, of which nothing tells from outside how many records it has.
 	over context.Context
+
+	// Owned by who writes, of the records behind flight.
+	out     framer
+	sealed  uint64
+	renewed bool // one of them may have been a key update
+	unsent  bool // one was sealed, and not sent or in part
+
+	// Owned by who reads, of the records after the handshake.
+	opened  uint64
+	updated bool // one of them may have been a key update
 }
 
 // wrote takes note of bytes that crypto/tls has sent, all that it wanted to without err.
@@ -75,7 +79,7 @@ func (h *handover) wrote(p []byte, err error) {
 		h.out.passed(p[:n])
 		if p = p[n:]; h.out.between() {
 			h.sealed++
-			h.updated = h.updated || likeKeyUpdate(&h.out)
+			h.renewed = h.renewed || likeKeyUpdate(&h.out)
 		}
 	}
 }
@@ -155,7 +159,9 @@ func canTakeOverLater(c *carrier.Conn) bool {
 		return false
 	}
 	h := w.handover
-	return h.flight && !h.ticket && !h.updated && !h.unsent && h.keys.Complete() && h.out.between() && w.frame.between()
+	return h.flight && !h.ticket && h.keys.Complete() &&
+		h.out.between() && !h.renewed && !h.unsent &&
+		w.frame.between() && !h.updated
 }
 
 // takeOver makes a leg of its own of c, whose TLS can send nothing any more. See
