@@ -133,6 +133,7 @@ func TestD10_AnAddressThatFailsTooOftenIsRefusedAtOnce(t *testing.T) {
 			c.expect(2)
 			c.expect(5)
 			c.quit()
+			synctest.Wait() // it is not set up any more
 		}
 		require.Equal(t, reachback.CodeRateLimited, w.ask(webSocketRequest("RDG-Connection-Id: {1}")))
 		require.Equal(t, reachback.CodeRateLimited, w.ask(request("GET", RawPath)))
