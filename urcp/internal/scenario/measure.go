@@ -79,20 +79,7 @@ func (r *Run) bin() time.Duration {
 	return 100 * time.Millisecond
 }
 
-// StartupLoss and SteadyLoss are the shares lost of what was sent in a flow's first
-// seconds, and after them.
-func StartupLoss() Measure {
-	return Measure{Name: "loss at the start", Unit: Percent, Of: func(r *Run) float64 {
-		var sent, dropped int64
-		for _, f := range r.tested() {
-			sent += f.StartupSent
-			dropped += f.StartupDropped
-		}
-		return float64(dropped) / float64(max(1, sent))
-	}}
-}
-
-// SteadyLoss is described at StartupLoss.
+// SteadyLoss is the share lost of what was sent after a flow's first seconds.
 func SteadyLoss() Measure {
 	return Measure{Name: "loss after the start", Unit: Percent, Of: func(r *Run) float64 {
 		var sent, dropped int64
@@ -167,6 +154,13 @@ func Share(from, to time.Duration) Measure {
 			share += r.Result.Share(name, from, r.end(to))
 		}
 		return share
+	}}
+}
+
+// ShareOf is what a flow got of what it and another one got.
+func ShareOf(flow, beside string, from, to time.Duration) Measure {
+	return Measure{Name: "share of the " + flow + " beside " + beside + span(from, to), Unit: Percent, Of: func(r *Run) float64 {
+		return r.Result.Share(flow, from, r.end(to), flow, beside)
 	}}
 }
 
