@@ -189,6 +189,12 @@ func FuzzOpen(f *testing.F) {
 	f.Add(seal(s, Application, []byte("content")))
 	f.Add(seal(s, Alert, []byte{1, 0}))
 	f.Add([]byte{23, 3, 3, 0, 17})
+	for _, content := range [][]byte{nil, {0, 0}, {'x', byte(Application), 0, 0}, make([]byte, MaxContent), make([]byte, MaxContent+1)} {
+		s, _ := pair(f, tls.TLS_AES_128_GCM_SHA256, 0, 0)
+		f.Add(seal(s, Application, content))
+		s, _ = pair(f, tls.TLS_AES_128_GCM_SHA256, 0, 0)
+		f.Add(seal(s, 0, content))
+	}
 	f.Fuzz(func(t *testing.T, record []byte) {
 		_, o := pair(t, tls.TLS_AES_128_GCM_SHA256, 0, 0)
 		if len(record) >= HeaderLen {
