@@ -3,6 +3,8 @@ package scenario
 import (
 	"fmt"
 	"time"
+
+	"github.com/reachback/reachback/urcp/linksim"
 )
 
 const (
@@ -64,5 +66,17 @@ func alone() []Scenario {
 			},
 		})
 	}
-	return all
+	counted := pipe(10*mbit, 40*ms, 0)
+	counted.Queue = linksim.Queue{Packets: 30}
+	return append(all, Scenario{
+		Name:  "alone/10M, 40 ms, buffer of 30 packets",
+		Shows: "A buffer that counts packets, as routers do, and not bytes.",
+		Peak:  10 * mbit,
+		Make:  single(60*s, counted),
+		Bounds: []Bound{
+			Utilisation(0, 0).AtLeast(0.97),
+			Queue("p95", 0, 0).AtMost(12).InShort(),
+			SteadyLoss().AtMost(0),
+		},
+	})
 }

@@ -57,6 +57,19 @@ func changes() []Scenario {
 			Queue("p95", 25*s, 0).AtMost(20),
 		},
 	}, {
+		Name:  "changes/capacity that swings",
+		Shows: "Between 5 and 15 Mbit/s and back in ten seconds, all the time.",
+		Peak:  15 * mbit,
+		Make: single(60*s, linksim.Link{
+			Name: "bottleneck", Service: linksim.Sine{Mean: 10 * mbit, Amplitude: 5 * mbit, Period: 10 * s}, Delay: 20 * ms,
+			Queue: linksim.Queue{Bytes: linksim.Buffer(10*mbit, 200*ms)},
+		}),
+		Bounds: []Bound{
+			Utilisation(0, 0).AtLeast(0.95),
+			Queue("p95", 0, 0).AtMost(25).InShort(),
+			Loss(0, 0).AtMost(0),
+		},
+	}, {
 		Name:  "changes/route 30 ms longer",
 		Shows: "A longer way looks like a queue that will not go, and must not cost the rate for long.",
 		Peak:  10 * mbit,

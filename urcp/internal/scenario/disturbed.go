@@ -64,6 +64,12 @@ func disturbed() []Scenario {
 			back(linksim.Aggregate{Every: 20 * ms}), false},
 		{"20 % of acknowledgements lost", "What a lost one would have said comes later, or not at all.",
 			back(linksim.Loss{P: 0.2}), true},
+		{"way back of 64 kbit/s", "Acknowledgements wait for each other, as behind a slow uplink.",
+			func(sc *linksim.Scenario) {
+				slow := pipe(64*kbit, 40*ms, 200*ms)
+				slow.Name = "backward"
+				sc.Links, sc.Flows[0].Back = append(sc.Links, slow), []int{1}
+			}, false},
 		{"2 % sent twice", "Of fifty packets one arrives again 2 ms later.",
 			there(linksim.Duplicate{P: 0.02, After: 2 * ms}), true},
 		{"clocks that tick every 15.6 ms", "The default timer of older Windows, at both ends.",
