@@ -218,7 +218,7 @@ func TestApplicationLimited(t *testing.T) {
 		return true
 	}
 	l.run(c, 0, 20*time.Second)
-	require.Less(t, c.Window(), 40*1250)
+	require.Less(t, c.Window(), 14*1250)
 	require.Less(t, c.TargetBitrate(), c.Rate())
 }
 

@@ -66,6 +66,14 @@ func TestE10_WhatIsSettledStaysSettled(t *testing.T) {
 	after = c.Snapshot()
 	require.Equal(t, before.Counters.Late+1, after.Counters.Late)
 	require.Equal(t, before.Inflight, after.Inflight)
+
+	c = New(0, Config{MSS: 1250}) // nothing is on its way before them
+	for seq := range uint64(3) {
+		c.OnSent(0, Packet{Seq: seq, Bytes: 1250})
+	}
+	c.OnFeedback(40*ms, &Feedback{Acked: []Acked{{Seq: 0}}, Lost: []uint64{1}})
+	c.OnFeedback(41*ms, &Feedback{Acked: []Acked{{Seq: 1}}})
+	require.EqualValues(t, 1, c.Snapshot().Counters.Late)
 }
 
 // TestE10_FasterThanSent: a peer whose clock goes too slowly, or that says that a burst
@@ -111,9 +119,9 @@ func TestE10_FasterThanSent(t *testing.T) {
 			require.False(t, math.IsInf(p.c.train.rate, 0))
 		}
 	})
-	t.Run("without times", func(t *testing.T) {
+	t.Run("all at one moment", func(t *testing.T) {
 		p := newPeer(New(0, Config{MSS: 1250}), 0)
-		p.received = func(int, time.Duration) (time.Duration, bool) { return 0, false }
+		p.received = func(int, time.Duration) (time.Duration, bool) { return time.Second, true }
 		p.send(10*time.Second, 10*ms)
 		require.LessOrEqual(t, p.c.train.tries, trainTries, "packets that leave without pacing")
 	})
