@@ -356,3 +356,38 @@ func TestExtremeHasRoom(t *testing.T) {
 		}
 	}
 }
+
+// TestBurstAfterAPause: what was allowed before a pause does not leave at once after it.
+func TestBurstAfterAPause(t *testing.T) {
+	c := New(0, Config{MSS: 1250})
+	p := newPeer(c, 0)
+	p.send(5*time.Second, ms)
+	for seq := p.seq - 50; seq < p.seq; seq++ {
+		c.OnFeedback(p.now, &Feedback{Acked: []Acked{{Seq: seq}}})
+	}
+	require.Zero(t, c.Snapshot().Inflight)
+	now := p.now + 5*time.Second
+	burst := 0
+	for ; c.NextSend(now, 1250) <= now; burst++ {
+		c.OnSent(now, Packet{Seq: p.seq, Bytes: 1250})
+		p.seq++
+	}
+	require.Equal(t, 1, burst)
+}
+
+// TestLateIsNoLoss: what came late after all makes up for what counted as lost a round
+// before.
+func TestLateIsNoLoss(t *testing.T) {
+	var l lossMeter
+	round := func(lost, late int) float64 {
+		l.add(10, lost, late, 0)
+		l.turn(false)
+		return l.ratio
+	}
+	first := round(5, 0)
+	require.Positive(t, first)
+	for range 3 {
+		require.Less(t, round(0, 5), first)
+		require.Less(t, round(5, 0), first)
+	}
+}
