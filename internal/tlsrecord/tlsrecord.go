@@ -173,12 +173,12 @@ func (o *Opener) Open(record []byte) (Type, []byte, error) {
 		return 0, nil, ErrRecord
 	}
 	o.keys.seq++
+	if len(b) > MaxContent+1 { // with its padding, too (section 5.4)
+		return 0, nil, ErrRecord
+	}
 	// The type is the last byte that is not padding.
 	for i := len(b) - 1; i >= 0; i-- {
 		if b[i] != 0 {
-			if i > MaxContent {
-				return 0, nil, ErrRecord
-			}
 			return Type(b[i]), b[:i], nil
 		}
 	}

@@ -94,6 +94,13 @@ func TestPaddingIsTakenOff(t *testing.T) {
 
 	_, _, err = o.Open(seal(s, 0, []byte{0, 0}))
 	require.ErrorIs(t, err, ErrRecord, "nothing but padding")
+	padded := make([]byte, MaxContent)
+	padded[0], padded[1] = 'x', byte(Application)
+	_, content, err = o.Open(seal(s, 0, padded))
+	require.NoError(t, err)
+	require.Equal(t, "x", string(content))
+	_, _, err = o.Open(seal(s, 0, append(padded, 0)))
+	require.ErrorIs(t, err, ErrRecord, "more than a record holds")
 }
 
 func TestOpenRefuses(t *testing.T) {
