@@ -73,7 +73,7 @@ func TestTakeOverAtAnyMoment(t *testing.T) {
 		rounds = 30
 	}
 	connect := loopback(t)
-	taken, carried := map[bool]int{}, int64(0)
+	carried := int64(0)
 	for round := range rounds {
 		r := rand.New(rand.NewPCG(uint64(round), 1))
 		near, far := connect()
@@ -120,7 +120,6 @@ func TestTakeOverAtAnyMoment(t *testing.T) {
 		leg.Early = readFor(leg, time.Duration(r.IntN(300))*time.Microsecond)
 		var h io.Closer = c
 		ours := leg.canTakeOver()
-		taken[ours]++
 		if ours {
 			h, err = takeOver(c.(*carrier.Conn), spliceTimeout)
 			require.NoError(t, err)
@@ -146,7 +145,9 @@ func TestTakeOverAtAnyMoment(t *testing.T) {
 		}
 		if err == nil {
 			res := spliceFramed(leg, h, spliceOptions{WriteTimeout: spliceTimeout})
-			require.NotErrorIs(t, res.Err, tlsrecord.ErrRecord)
+			if how < 4 { // a cut takes what still comes away from who reads
+				require.NotErrorIs(t, res.Err, tlsrecord.ErrRecord)
+			}
 			if ours {
 				carried += res.ToHost
 			}
@@ -162,9 +163,7 @@ func TestTakeOverAtAnyMoment(t *testing.T) {
 		want, got := <-said, <-heard
 		require.True(t, bytes.HasPrefix(want, got), "round %d: %d bytes of %d", round, len(got), len(want))
 	}
-	require.NotZero(t, taken[true])
-	require.NotZero(t, taken[false])
-	require.NotZero(t, carried)
+	require.NotZero(t, carried, "by legs that were taken over")
 }
 
 // talk sends pieces, of which it returns what they carry, between records that carry
