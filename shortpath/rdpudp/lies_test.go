@@ -28,6 +28,16 @@ func TestE3_AcknowledgementsThatLie(t *testing.T) {
 	one := sender{t: t}
 	one.send(0, 2)
 	require.Len(t, one.ack(ms, 101, 0, make([]byte, 15)...).Acked, 2)
+
+	// One that reaches to below zero.
+	one = sender{t: t, o: Outstanding{First: 1}}
+	one.send(0, 100)
+	one.ack(ms, 100, 0)
+	one.send(ms, 100)
+	one.ack(2*ms, 200, 0)
+	one.send(2*ms, 50)
+	require.Nil(t, one.ack(3*ms, 2, 0, make([]byte, 15)...))
+	require.Equal(t, 50, one.o.InFlight())
 }
 
 // What is said of packets that are long forgotten is not taken for newer ones in their
