@@ -14,6 +14,9 @@ const (
 	clockBlocks = 12
 	// clockEnough is how many have to be there before a slope is believed.
 	clockEnough = 6
+	// clockBack is from where on a queue on the way back that never empties in a block hides
+	// what the clocks do: as it changes, so does the largest value.
+	clockBack = 0.005
 	// maxDrift and minDrift bound the slope that is corrected (parts of one):
 	// crystals stay under 300 ppm; under 10 ppm is not worth it.
 	maxDrift = 300e-6
@@ -29,6 +32,7 @@ type clock struct {
 	sum     float64 // correction as of since
 	block   time.Duration
 	cur     float64
+	back    float64 // the shortest queue on the way back in the block
 	have    bool
 	offs    [clockBlocks]float64
 	n       int
@@ -45,7 +49,7 @@ func (k *clock) correction(now time.Duration) float64 {
 // sample takes in an offset and its round trip and returns the step, in seconds,
 // that the peer's clock seems to have made. Only steps that make delays longer are
 // reported: shorter delays renew the base by themselves.
-func (k *clock) sample(now time.Duration, off, rtt float64) (step float64) {
+func (k *clock) sample(now time.Duration, off, rtt, back float64) (step float64) {
 	if !k.have {
 		k.have = true
 		k.block, k.since = now, now
@@ -65,6 +69,7 @@ func (k *clock) sample(now time.Duration, off, rtt float64) (step float64) {
 		k.longMax[1] += step
 	}
 	k.cur = max(k.cur, off)
+	k.back = min(k.back, back)
 	k.longMax[1] = max(k.longMax[1], off)
 	k.longRTT[1] = min(k.longRTT[1], rtt)
 	if k.run++; k.run == 64 {
@@ -73,6 +78,10 @@ func (k *clock) sample(now time.Duration, off, rtt float64) (step float64) {
 		k.longRTT = [2]float64{k.longRTT[1], rtt}
 	}
 	if now-k.block >= clockBlock {
+		if k.back > clockBack {
+			k.n = 0
+		}
+		k.back = back
 		k.turn(now, off)
 	}
 	return step

@@ -26,6 +26,11 @@ const (
 	waitMost   = 3 * time.Second
 	widestTime = 3 * time.Second
 	evenPart   = 0.5
+	// A flow whose window never was wide, for one that came when the queue was full, widens
+	// it as in start-up to joinPart of what fills the link and its queue, in joinRounds at
+	// most. Cubic's growth from a few packets would take a minute.
+	joinPart   = 0.4
+	joinRounds = 10
 
 	// evenShare is the share of the link from which on a flow yields more than
 	// Cubic would, and under which it yields less: there is one competitor at least.
@@ -36,13 +41,6 @@ const (
 	// shows that another flow has backed off.
 	fallenQueue = 0.05
 	fallenLeast = 0.003
-
-	// A test sends so much of the window for some round trips to see whether the
-	// queue is ours.
-	aloneEvery  = 10 * time.Second
-	alonePart   = 0.8
-	alonePassed = 2
-	aloneFall   = 0.75 // of what the cut would take away if the queue were ours
 
 	// flatQueue is how far, and stillRounds and flatTime how long, a queue does not
 	// move that nobody fills: the way has become longer.
@@ -67,18 +65,13 @@ type compete struct {
 	link    float64 // capacity, bytes per second
 	wmax    float64
 	origin  float64
+	begun   time.Duration
+	joining bool // the window has not been wide yet
 	epoch   time.Duration
 	cut     time.Duration
 	peak    float64 // longest queue since the last cut
 	whole   time.Duration
-	test    bool
-	tested  time.Duration
-	until   time.Duration
-	testQ   float64
-	testCut float64
-	testBW  float64
-	passed  int // tests in a row
-	window  float64
+	test    aloneTest
 }
 
 // link is the highest rate that the bottleneck has shown lately, in bytes per second.
@@ -101,7 +94,9 @@ func (c *Controller) threshold() float64 {
 // watch looks for competition, and says whether the window is its.
 func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 	k, d := &c.compete, &c.delay
-	d.floor.push(t, min(max(seconds(6*d.srtt), floorLeast), floorMost), d.queue)
+	// Flows of our kind leave the slack too.
+	queue := max(0, d.queue-d.noise.slack())
+	d.floor.push(t, min(max(seconds(6*d.srtt), floorLeast), floorMost), queue)
 	floor, _ := d.floor.min()
 	limit := c.threshold()
 	k.widest.push(t, max(seconds(20*d.srtt), widestTime), -c.window)
@@ -115,7 +110,7 @@ func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 	if math.Abs(d.queue-k.flat) > flatQueue || b.lost > 0 {
 		k.flat, k.flatAt = d.queue, t
 	}
-	if d.queue > leavePart*limit {
+	if queue > leavePart*limit {
 		k.lastHi = t
 	}
 	if c.mode == Competing {
@@ -123,6 +118,9 @@ func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
 		return c.mode == Competing
 	}
 	wait := min(max(seconds(10*d.srtt), waitLeast), waitMost)
+	if c.radio() {
+		wait = waitMost // it fades for longer than that is
+	}
 	if k.left > 0 && t-k.left < 10*time.Second {
 		wait /= 3
 	}
@@ -152,8 +150,9 @@ func (c *Controller) beginCompeting(t time.Duration) {
 	k.link = max(k.link, c.link())
 	c.window = max(c.window, min(k.before, evenPart*k.link*(c.delay.minRTT+c.delay.queue)))
 	k.wmax, k.origin, k.epoch = c.window, c.window, t
-	k.cut, k.tested = t, t
-	k.peak, k.whole, k.test, k.passed = c.delay.queue, t, false, 0
+	k.cut, k.peak, k.whole = t, c.delay.queue, t
+	k.begun, k.joining = t, true
+	k.test.reset(t, c.delay.minRTT+c.delay.queue)
 }
 
 func (c *Controller) endCompeting(t time.Duration) {
@@ -184,8 +183,11 @@ func (c *Controller) hold(t time.Duration, b *batch) {
 		c.alone(t)
 		return
 	}
-	if k.test {
-		c.testAlone(t)
+	if k.joining {
+		c.join(t, b)
+		return
+	}
+	if c.testedAlone(t) {
 		return
 	}
 	k.peak = max(k.peak, d.queue)
@@ -200,14 +202,6 @@ func (c *Controller) hold(t time.Duration, b *batch) {
 	if t-k.cut < 2*srtt {
 		k.peak = d.queue
 	}
-	if t-k.tested > aloneEvery && t-k.cut > 2*srtt {
-		k.test, k.tested = true, t
-		k.until = t + 3*srtt
-		k.testQ, k.testBW, k.window = d.queue, rate, c.window
-		c.window *= alonePart
-		k.testCut = k.window - c.window
-		return
-	}
 	if c.limited() {
 		return
 	}
@@ -220,36 +214,16 @@ func (c *Controller) hold(t time.Duration, b *batch) {
 	}
 }
 
-// testAlone ends a test. Alone, a cut takes its bytes from the queue and nothing from
-// the rate; with others there, it takes from both.
-func (c *Controller) testAlone(t time.Duration) {
+// join is the part of a flow that has still to get its share.
+func (c *Controller) join(t time.Duration, b *batch) {
 	k := &c.compete
-	if t < k.until {
-		return
+	trip := c.delay.minRTT + c.delay.queue
+	if c.window >= joinPart*k.link*trip || c.lossy() || t-k.begun > seconds(joinRounds*c.delay.srtt) {
+		k.joining = false
+	} else if !c.limited() {
+		c.window += float64(b.bytes)
 	}
-	fall := (k.testQ - c.delay.queue) * k.testBW
-	if fall > aloneFall*k.testCut && fall < 1.5*k.testCut && c.delivery.rate() > 0.95*k.testBW {
-		if k.passed++; k.passed == alonePassed {
-			k.link = 0
-			c.alone(t)
-			return
-		}
-	} else {
-		k.passed = 0
-	}
-	k.test = false
-	c.window = k.window
-	k.epoch += t - k.tested
-	k.tested, k.cut = t, t
-	if k.passed > 0 {
-		k.tested -= aloneEvery
-	}
-	k.peak = c.delay.queue
-}
-
-// alone ends the competition: the queue is ours, so it is drained, and its bottom
-// is the base.
-func (c *Controller) alone(t time.Duration) {
-	c.endCompeting(t)
-	c.beginDrain(t)
+	k.wmax, k.origin, k.epoch = c.window, c.window, t
+	k.cut, k.peak = t, c.delay.queue
+	k.test.reset(t, trip)
 }

@@ -56,12 +56,14 @@ type Controller struct {
 	sent     sentRing
 	delay    delay
 	delivery delivery
+	capacity capacity
 	loss     lossMeter
 	rounds   rounds
 	batch    float64       // bytes that one feedback acknowledges, averaged
 	kept     time.Duration // when a packet last left with nothing waiting behind it
 	heard    time.Duration // when an acknowledgement last told something new
 	silences int
+	probes   int // sent into a full window since
 
 	mode   Mode
 	window float64 // bytes
@@ -119,6 +121,8 @@ func (c *Controller) OnSent(now time.Duration, p Packet) {
 	n := min(max(p.Bytes, 0), 1<<16)
 	if c.sent.count == 0 {
 		c.resume(t)
+	} else if c.full(n) {
+		c.probes++
 	}
 	if !c.sent.push(sentPacket{seq: p.Seq, at: t, bytes: int32(n), app: p.AppLimited}) {
 		c.stats.Ignored++
@@ -138,17 +142,19 @@ type batch struct {
 	packets int
 	lost    int
 	fresh   int // of the lost, those sent since a loss test began
-	late    int // acknowledged after they counted as lost
-	marked  int
-	limited bool // the newest left with nothing behind it
-	newest  uint64
-	sent    time.Duration // when the newest was sent
-	lowest  time.Duration // one-way delay, where timed
-	timed   bool
-	owd     time.Duration // of the newest, where paired
-	paired  bool
-	rtt     float64
-	span    // of the timed
+	// rows and freshRows count those lost right after one another as one.
+	rows, freshRows int
+	late            int // acknowledged after they counted as lost
+	marked          int
+	limited         bool // the newest left with nothing behind it
+	newest          uint64
+	sent            time.Duration // when the newest was sent
+	lowest          time.Duration // one-way delay, where timed
+	timed           bool
+	owd             time.Duration // of the newest, where paired
+	paired          bool
+	rtt             float64
+	span            // of the timed
 }
 
 // span is over what time packets were sent and arrived.
@@ -178,17 +184,23 @@ func (c *Controller) OnFeedback(now time.Duration, f *Feedback) {
 	}
 	round := false
 	if b.packets > 0 {
-		c.heard, c.silences = t, 0
+		c.heard, c.silences, c.probes = t, 0, 0
 		round = b.newest >= c.rounds.next
 		c.measure(t, &b)
 	}
-	c.loss.add(b.packets, b.lost, b.late, b.marked)
+	c.loss.add(&b)
 	if round {
 		c.rounds.count++
 		c.rounds.begun = t
 		c.rounds.next = c.sent.last().seq + 1
 		c.loss.turn(c.mode == Steady && t-c.delay.long < seconds(2*c.delay.srtt))
 		c.delivery.round()
+		c.capacity.note(t)
+		if !c.drain.active {
+			// A drain changes both on purpose, as start-up does.
+			c.delay.noise.rtt.add(c.delay.srtt, c.mode == Startup)
+			c.delay.noise.rate.add(c.delivery.now, c.mode == Startup)
+		}
 		c.delay.noise.round(t, c.delay.above)
 		c.marked()
 		c.prior, c.peak = c.peak, float64(c.sent.inflight)+float64(b.bytes)
@@ -227,6 +239,7 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 			}
 			b.join(span{1, a.Received, a.Received, p.at, p.at})
 			b.timed = true
+			c.capacity.add(timedPacket{a.Seq, p.at, a.Received, p.bytes})
 			if c.train.has(a.Seq) {
 				c.train.arrived(a.Received, p.bytes)
 			}
@@ -234,17 +247,23 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 	}
 	for _, seq := range f.Lost {
 		p := c.sent.find(seq)
-		if p == nil || p.state != outstanding {
+		if p == nil || !p.waiting() {
 			c.stats.Ignored++
 			continue
 		}
 		c.sent.settle(p, lost)
 		b.lost++
+		row := 1
+		if before := c.sent.find(seq - 1); before != nil && before.state == lost {
+			row = 0
+		}
+		b.rows += row
 		if c.train.has(seq) {
 			c.train.lost++
 		}
 		if seq > c.elastic.seq {
 			b.fresh++
+			b.freshRows += row
 		}
 	}
 	c.train.over()
@@ -286,6 +305,7 @@ func (c *Controller) measure(t time.Duration, b *batch) {
 	c.batch += (float64(b.bytes) - c.batch) / 8
 	if b.timed {
 		c.delay.sample(t, b)
+		c.capacity.measure(c.delay.way(t), max(seconds(capacityRounds*c.delay.srtt), minMeasure))
 	}
 	c.delivery.sample(t, b.received, b.timed, b.sent, b.bytes,
 		seconds(c.delay.minRTT), seconds(2*c.delay.srtt), b.limited)
@@ -308,7 +328,7 @@ func (c *Controller) rate() float64 {
 // bdp is a window that keeps the path full at a rate with so much queue, and leaves
 // room for what the peer holds back before it acknowledges.
 func (c *Controller) bdp(rate, queue float64) float64 {
-	return rate*(c.delay.minRTT+c.delay.back+queue) + c.batch/2
+	return rate*(c.delay.minRTT+max(c.delay.back, c.delay.longBack())+queue) + c.batch/2
 }
 
 // clampWindow keeps the window within its bounds whatever was decided.

@@ -188,7 +188,7 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func TestSilenceHalvesTheWindow(t *testing.T) {
 	c, now := settledController(t)
-	c.OnSent(now, Packet{Seq: 1 << 30, Bytes: 1250})
+	fill(c, now)
 	window := c.Window()
 	at := c.NextTimer()
 	require.InDelta(t, float64(now+time.Second), float64(at), float64(time.Second))
@@ -197,11 +197,48 @@ func TestSilenceHalvesTheWindow(t *testing.T) {
 	c.OnTimer(at)
 	require.Equal(t, window/2, c.Window())
 	require.Greater(t, c.NextTimer(), at+time.Second)
+	require.Less(t, c.NextSend(at, 1250), Never, "what nobody has heard of must not close the window")
 	for range 100 {
 		c.OnTimer(c.NextTimer())
 	}
 	require.GreaterOrEqual(t, c.Window(), 2*1250)
 	require.EqualValues(t, 101, c.Snapshot().Counters.Silences)
+}
+
+// fill sends until the window is full.
+func fill(c *Controller, now time.Duration) (next uint64) {
+	for next = 1 << 30; !c.full(1250); next++ {
+		c.OnSent(now, Packet{Seq: next, Bytes: 1250})
+	}
+	return next
+}
+
+// TestProbes: what was lost at the end of a window is not known before something arrives
+// behind it, so while nothing is heard a packet leaves now and then.
+func TestProbes(t *testing.T) {
+	c, now := settledController(t)
+	next := fill(c, now)
+	last, gap := now, time.Duration(0)
+	for range 4 {
+		at := c.NextSend(now, 1250)
+		require.Greater(t, at, now)
+		require.Less(t, at, now+10*time.Second)
+		require.Greater(t, c.NextSend(at-1, 1250), at-1)
+		require.Equal(t, at, c.NextSend(at, 1250))
+		c.OnSent(at, Packet{Seq: next, Bytes: 1250})
+		next++
+		require.Greater(t, at-last, gap, "the next takes longer")
+		last, gap, now = at, at-last, at
+	}
+	c.OnFeedback(now, &Feedback{Acked: []Acked{{Seq: next - 1}}, RTT: 40 * time.Millisecond})
+	require.Less(t, c.NextSend(now, 1250), now+gap, "news ends it")
+}
+
+// TestNoProbeBeforeTheFirstNews: how long to wait is not known then.
+func TestNoProbeBeforeTheFirstNews(t *testing.T) {
+	c := New(0, Config{})
+	fill(c, 0)
+	require.Equal(t, Never, c.NextSend(time.Hour, 1250))
 }
 
 // TestApplicationLimited: a source that sends little does not make the window grow, as

@@ -13,8 +13,6 @@ const (
 	levelDelay   = 0.002
 	levelRate    = 10e6 / 8
 	levelPackets = 2
-	// levelDelayMax bounds what a noisy path makes of levelDelay.
-	levelDelayMax = 0.010
 
 	// lossPrice is the delay that lossUnit of loss above the inherent is worth.
 	lossPrice = 0.010
@@ -23,9 +21,9 @@ const (
 
 	// steadyRounds in one direction double the step.
 	steadyRounds = 3
-	upMost       = 0.1 // of the window in a round
-	noiseFree    = 3   // times the jitter may be noise
-	downPart     = 0.4 // of what is too much in the queue, in a round
+	upMost       = 0.1  // of the window in a round
+	backMost     = 0.03 // the same behind a queue on the way back, which hides ours for long
+	downPart     = 0.4  // of what is too much in the queue, in a round
 
 	// A queue under emptyQueue for emptyRounds makes the window rise by
 	// emptyGain a round trip, less on paths longer than emptyRTT.
@@ -60,8 +58,11 @@ func (y *cycle) reset() {
 
 // level is k1, in bytes: what this flow keeps in the bottleneck's queue.
 func (c *Controller) level() float64 {
-	x0 := min(max(levelDelay, 3*c.delay.noise.jitter()), levelDelayMax)
-	return max(levelPackets*c.mss, x0*math.Sqrt(c.rate()*levelRate))
+	v := max(levelPackets*c.mss, levelDelay*math.Sqrt(c.rate()*levelRate))
+	if c.radio() {
+		v *= radioLevel
+	}
+	return v
 }
 
 // refill is for how many rounds the queue has to be empty before the window rises
@@ -74,13 +75,17 @@ func (c *Controller) refill() (rounds int, gain, most float64) {
 	if c.delay.noise.lumps > lumpy {
 		return emptyRounds / 2, emptyGain * 5 / 4, upMost
 	}
+	if c.delay.longBack() > 0 {
+		return emptyRounds, emptyGain, backMost
+	}
 	return emptyRounds, emptyGain, upMost
 }
 
-// price is the congestion level X, in seconds of queueing delay.
+// price is the congestion level X, in seconds of queueing delay. What may be noise costs
+// nothing, so that flows that share a noisy path still agree on the rest.
 func (c *Controller) price() float64 {
-	x := c.delay.queue
-	if c.delay.queue > 2*c.level()/c.rate() {
+	x := max(0, c.delay.queue-c.delay.noise.slack())
+	if x > 2*c.level()/c.rate() {
 		if over := c.loss.ratio - 1.3*c.loss.inherent - lossSlack; over > 0 {
 			x += lossPrice * (over / lossUnit) * (over / lossUnit)
 		}
@@ -101,7 +106,11 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 			y.velocity = min(2*y.velocity, max(most*c.window/k1, 1))
 		}
 	}
-	if q > emptyQueue {
+	empty := emptyQueue
+	if rounds == emptyRounds {
+		empty = min(empty, k1/c.rate())
+	}
+	if q > empty {
 		y.empty = 0
 	} else if round {
 		y.empty++
@@ -112,23 +121,29 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		if c.limited() {
 			return
 		}
-		if y.empty > rounds && c.loss.ratio < c.loss.inherent+lossUnit {
-			step += gain * float64(b.bytes) * min(1, emptyRTT/c.delay.minRTT)
+		if c.radio() {
+			step += c.lack() * float64(b.bytes)
+		} else if y.empty > rounds && c.loss.ratio < c.loss.inherent+lossUnit {
+			step += gain * float64(b.bytes) * min(1, emptyRTT/(c.delay.minRTT+c.delay.back))
 		}
 		c.window += step
 	} else {
-		over := c.rate()*(c.price()-noiseFree*c.delay.noise.jitter()) - k1
+		over := c.rate()*c.price() - k1
 		// What is seen is as old as a round trip and the window of the minimum: with
 		// a longer window, steps have to be smaller.
 		age := c.delay.srtt + c.delay.standing().Seconds()
-		c.window -= max(k1, downPart*min(1, 1.5*c.delay.srtt/age)*over) * float64(b.bytes) / c.window
+		c.window -= max(k1, c.down()*min(1, 1.5*c.delay.srtt/age)*over) * float64(b.bytes) / c.window
 	}
 
 	bw := c.delivery.rate()
 	if bw == 0 {
 		return
 	}
-	if q > max(longQueue, longLevels*k1/c.rate()) && t-y.cut > seconds(c.delay.srtt) {
+	long := longQueue
+	if !c.radio() {
+		long = max(long, longLevels*k1/c.rate())
+	}
+	if q > long && t-y.cut > seconds(c.delay.srtt) {
 		c.window = min(c.window, max(c.bdp(c.delivery.lately(), longLeftover), c.window/2))
 		y.cut, y.velocity = t, 1
 	}

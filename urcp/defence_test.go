@@ -380,7 +380,7 @@ func TestBurstAfterAPause(t *testing.T) {
 func TestLateIsNoLoss(t *testing.T) {
 	var l lossMeter
 	round := func(lost, late int) float64 {
-		l.add(10, lost, late, 0)
+		l.add(&batch{packets: 10, lost: lost, late: late})
 		l.turn(false)
 		return l.ratio
 	}

@@ -19,6 +19,11 @@ const (
 	// have to fall in it.
 	lumpStanding = 80 * time.Millisecond
 	varyStanding = 20 * time.Millisecond
+	// backLong is from where on a queue on the way back counts as one that another flow
+	// fills. It is looked at over backRounds round trips, and backTime at least.
+	backLong   = 0.010
+	backRounds = 4
+	backTime   = time.Second
 	// minRoundTrip bounds what a peer can make of its word about its own delay.
 	minRoundTrip = 50 * time.Microsecond
 	// staleBase is the age at which a base delay has to be seen again, by draining
@@ -43,6 +48,7 @@ type delay struct {
 	above   float64       // the lowest delay of late, above the base
 	queue   float64       // of that, what is queue and not noise
 	back    float64       // queueing on the way back
+	backs   windowMin     // of that, negated
 	long    time.Duration // when the queue was last longer than longQueue
 	noise   noise
 	recent  windowMin
@@ -86,7 +92,7 @@ func (d *delay) sample(now time.Duration, b *batch) {
 		d.ref = b.lowest
 	}
 	if b.paired {
-		if step := d.clock.sample(now, (b.owd-d.ref).Seconds()-b.rtt, b.rtt); step != 0 {
+		if step := d.clock.sample(now, (b.owd-d.ref).Seconds()-b.rtt, b.rtt, d.back); step != 0 {
 			d.steps++
 			d.shift(step)
 		}
@@ -116,7 +122,18 @@ func (d *delay) sample(now time.Duration, b *batch) {
 		owd := (b.owd - d.ref).Seconds() - d.clock.correction(now)
 		back := max(0, b.rtt-d.minRTT-max(0, owd-d.base))
 		d.back += (back - d.back) / 8
+		d.backs.push(now, max(backRounds*seconds(d.srtt), backTime), -d.back)
 	}
+}
+
+// longBack is the longest queue on the way back lately, where it is long, and zero
+// elsewhere.
+func (d *delay) longBack() float64 {
+	v, _ := d.backs.min()
+	if -v < backLong {
+		return 0
+	}
+	return -v
 }
 
 // update works out the standing queue as of now.
@@ -127,6 +144,11 @@ func (d *delay) update(now time.Duration) {
 	}
 	d.above = max(0, v-d.base)
 	d.queue = max(0, d.above-d.noise.bias)
+}
+
+// way is the one-way delay without a queue, in the difference of the two clocks.
+func (d *delay) way(now time.Duration) time.Duration {
+	return d.ref + seconds(d.base+d.clock.correction(now))
 }
 
 // shift moves all that was seen by a step of the peer's clock.

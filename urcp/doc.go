@@ -32,16 +32,30 @@
 //     short buffer is in the way, and a slowly rising ceiling keeps under it.
 //   - A standing queue that does not yield to yielding means flows that fill queues.
 //     Against those the window grows as Cubic's does, and is cut the deeper the more of
-//     the link this flow has. A flow that finds itself alone drains the queue.
+//     the link this flow has. A flow that finds itself alone drains the queue; several of
+//     this kind find out by halving their windows together for a moment.
 //   - Paths with delays of their own, such as Wi-Fi's and LTE's, are known by the lumps
-//     in which packets arrive; how long their delays are is measured in drains, and
-//     the operating level is raised to that.
+//     in which packets arrive. Where the lowest of their delays lie is measured in drains,
+//     and how far they swing, all the time; so much of a queue costs nothing.
+//   - How fast the bottleneck sends while it has something to send is measured packet by
+//     packet. Where that changes all the time, as on mobile networks, the window goes for it
+//     rather than feel its way up.
+//   - While nothing is heard, a packet leaves now and then although the window is full:
+//     what was lost at its end would else not be known for seconds.
 //   - Drift and steps of the peer's clock are told from queues by the round trip, which
 //     they leave alone; a longer way, by a queue that nothing moves.
 //
 // Everything that a peer reports is bounded: packets that were not sent or were
 // acknowledged before count for nothing, a delivery rate is never above the rate at
 // which the same packets were sent, and memory holds at most 32,767 packets.
+//
+// # Limits
+//
+// Three and more flows of this kind that competed with another for a queue of hundreds of
+// milliseconds, and are left alone with each other, keep that queue full: only two find
+// out together. On paths whose delays have noise of their own, several flows share less
+// evenly than elsewhere. RESULTS.md has figures for both, and for all else, beside those of
+// other controllers.
 //
 // # Sources, and patents
 //

@@ -11,6 +11,10 @@ const (
 	noisySoon = time.Second
 	noisyBase = 8 * time.Second
 	noisyNews = 0.0015
+	// Of the window, noisyPart is enough to see what is left of the delay then; others
+	// need drainPart to empty the queue for those that share it.
+	noisyPart = 0.75
+	drainPart = 0.5
 )
 
 // drain empties the queue for a moment where it has not emptied by itself, so that
@@ -49,10 +53,10 @@ func (c *Controller) drained(t time.Duration, b *batch, round bool) bool {
 		d.active = false
 		d.last = t
 		z := &c.delay.noise
-		was := z.bias + z.spread
+		was := c.delay.base + z.bias
 		c.delay.anchor(t)
 		d.every = min(2*max(d.every, noisySoon), noisyBase)
-		if now := z.bias + z.spread; now > was+noisyNews || now < was-noisyNews {
+		if now := c.delay.base + z.bias; now > was+noisyNews || now < was-noisyNews {
 			d.every = noisySoon
 		}
 		c.window = max(c.window, d.after)
@@ -72,10 +76,14 @@ func (c *Controller) beginDrain(t time.Duration) {
 	d := &c.drain
 	d.active = true
 	d.after = c.window
-	c.window /= 2
+	part := drainPart
+	if c.delay.noise.slack() > 0 {
+		part = noisyPart
+	}
+	c.window *= part
 	if bw := c.delivery.rate(); bw > 0 {
 		d.after = min(d.after, c.bdp(bw, 0.005))
-		c.window = min(c.window, c.bdp(bw, 0)/2)
+		c.window = min(c.window, c.bdp(bw, 0)*part)
 	}
 	d.quiet = false
 	d.until = t + max(seconds(c.delay.srtt), drainTime)

@@ -4,8 +4,8 @@ import "time"
 
 const lossGain = 0.2 // of a round in the average
 
-// lossCount counts packets, and the feedbacks that told of losses: losses in bursts are
-// fewer events than packets.
+// lossCount counts packets, and events: packets lost in a row are one, however many
+// acknowledgements tell of them, so that chance is judged by what happens by chance.
 type lossCount struct{ acked, lost, marked, events int }
 
 // lossMeter keeps loss per round trip.
@@ -18,13 +18,11 @@ type lossMeter struct {
 	run, done lossCount // the present and the last run of testLosses losses or so
 }
 
-func (l *lossMeter) add(acked, lost, late, marked int) {
-	l.open.acked += acked
-	l.open.lost += lost - late
-	if lost > 0 {
-		l.open.events++
-	}
-	l.open.marked += marked
+func (l *lossMeter) add(b *batch) {
+	l.open.acked += b.packets
+	l.open.lost += b.lost - b.late
+	l.open.events += b.rows
+	l.open.marked += b.marked
 }
 
 func (l *lossMeter) openRatio() float64 { return l.open.ratio() }
@@ -41,9 +39,7 @@ func (n lossCount) packets() int { return n.acked + n.lost }
 func (n *lossCount) add(b *batch) {
 	n.acked += b.packets
 	n.lost += b.fresh - b.late
-	if b.fresh > 0 {
-		n.events++
-	}
+	n.events += b.freshRows
 }
 
 // rate is the events per packet.
@@ -73,7 +69,7 @@ func (l *lossMeter) turn(queued bool) {
 	l.run.acked += l.shut.acked
 	l.run.lost += l.shut.lost
 	l.run.events += l.shut.events
-	if (l.run.lost >= testLosses && l.run.events >= testLosses) || l.run.packets() > testLosses/testLoss {
+	if l.run.events >= testLosses || (l.run.lost < testLosses && l.run.packets() > testLosses/testLoss) {
 		l.done, l.run = l.run, lossCount{}
 	}
 }
@@ -103,7 +99,7 @@ const (
 	testPart    = 0.85
 	testPackets = 120
 	testLosses  = 15
-	testFallen  = 0.4
+	testFallen  = 0.25
 
 	// A ceiling is set at ceilingGain of what is delivered, and rises by ceilingRise a
 	// second at first. It is looked at after ceilingPackets packets or ceilingLosses
@@ -191,7 +187,8 @@ func (c *Controller) tested(t time.Duration, b *batch, round bool) bool {
 	e.state = testSkip
 	e.seq = c.sent.last().seq
 	e.until = t + seconds(1.3*c.delay.srtt)
-	e.after, e.before, e.bw = c.window, recent, c.delivery.rate()
+	// A row of losses has just lowered the one rate, perhaps, but hardly the other.
+	e.after, e.before, e.bw = c.window, recent, max(c.delivery.rate(), c.delivery.mean)
 	e.events, e.every = l.done.rate(), max(e.every, testEvery)
 	c.window = min(c.window, testPart*c.bdp(e.bw, 0))
 	c.stats.LossTests++

@@ -9,8 +9,13 @@ const (
 	burstQueue = 0.002
 	// tick is the coarsest timer in use, that of older Windows.
 	tick = 16 * time.Millisecond
+	// wakeTime is within what time packets count as having left together, after a timer.
+	wakeTime = time.Millisecond
 	// capBurst is what the cap lets through at once: so much time, or two packets.
 	capBurst = 5 * time.Millisecond
+	// After so long without news a packet leaves although the window is full.
+	probeRounds = 1.25
+	probeLeast  = 200 * time.Millisecond
 )
 
 // pacer spaces packets. The cap is a token bucket beside it, so that it holds over
@@ -20,8 +25,10 @@ type pacer struct {
 	burst time.Duration
 	next  time.Duration // when the last packet's time is over
 	// waited says that a packet was ready and waited for its time: that it then left
-	// late is its host's timer's doing, and is made up for.
+	// late is its host's timer's doing, and is made up for, by it and by those that
+	// leave with it, at woke.
 	waited bool
+	woke   time.Duration
 	calmT  time.Duration // no bursts until then
 	limit  bucket
 }
@@ -73,9 +80,11 @@ func (p *pacer) sent(t time.Duration, n float64) {
 			burst = 0
 		}
 		if p.waited {
+			p.waited, p.woke = false, t
+		}
+		if p.woke > 0 && t-p.woke < wakeTime {
 			burst = max(burst, tick)
 		}
-		p.waited = false
 		p.next = max(p.next, t-burst) + seconds(n/p.rate)
 	}
 	if p.limit.rate > 0 {
@@ -91,32 +100,50 @@ func (c *Controller) repace() {
 		rtt = defaultRTT
 	}
 	gain := paceGain
-	if c.mode == Startup {
+	switch {
+	case c.mode == Startup:
 		gain = startupGain
+	case c.mode == Steady && c.radio():
+		gain = radioPace
 	}
 	r := max(gain*c.window/rtt, minRate)
+	// A flow that fills the way back has its acknowledgements in our queue: the longer that
+	// is, the shorter is the queue on the way back, so that the round trip stays as it is and
+	// the window does not bound our queue. Then pacing does, by what the round trip would be.
+	if b := c.delay.longBack(); c.mode == Steady && b > 0 {
+		r = min(r, c.window/(c.delay.minRTT+b+c.delay.queue))
+	}
 	if e := c.elastic.ceiling; e > 0 {
 		r = min(r, e)
 	}
 	c.pace.rate = r
 	c.pace.burst = time.Millisecond
-	if c.delay.queue < burstQueue {
+	if c.delay.queue < burstQueue && !c.radio() {
 		c.pace.burst = paceBurst
 	}
 }
 
 // NextSend returns when a packet of so many bytes may leave: now or earlier for at
-// once, Never where the window is full until feedback comes. Pacing, window and
-// MaxRate are all in it.
+// once, Never where feedback has to come first. Pacing, window and MaxRate are all in
+// it. Where the window is full and nothing is heard, a packet may leave now and then all
+// the same: see [Controller.OnTimer].
 func (c *Controller) NextSend(now time.Duration, bytes int) time.Duration {
 	t := c.at(now)
-	if c.sent.inflight > 0 && float64(c.sent.inflight)+float64(bytes) > c.window+c.mss {
-		return Never
-	}
 	if c.sent.count >= maxSent-1 {
 		return Never
 	}
+	if c.full(bytes) {
+		c.pace.waited = false // it is not a timer that it waits for
+		if c.delay.srtt == 0 {
+			return Never
+		}
+		return max(c.probeAt(), c.pace.limit.when(t, float64(bytes))) + c.epoch
+	}
 	if c.pace.limit.rate == 0 && c.train.wanted(t) {
+		// A train that the window breaks tells nothing: it waits until there is room.
+		if !c.train.begun() && c.sent.inflight > 0 && float64(c.sent.inflight+trainLen*int64(bytes)) > c.window+c.mss {
+			return Never
+		}
 		return now
 	}
 	if c.pace.next > t {
@@ -124,6 +151,18 @@ func (c *Controller) NextSend(now time.Duration, bytes int) time.Duration {
 	}
 	next := max(c.pace.next, c.pace.limit.when(t, float64(bytes)))
 	return next + c.epoch
+}
+
+// full says whether the window has no room for so many bytes.
+func (c *Controller) full(bytes int) bool {
+	return c.sent.inflight > 0 && float64(c.sent.inflight)+float64(bytes) > c.window+c.mss
+}
+
+// probeAt is when a packet may leave although the window is full. Where the last of a
+// window is lost, nothing tells of it but what arrives behind it (RFC 9002, section
+// 6.2.4).
+func (c *Controller) probeAt() time.Duration {
+	return c.heard + max(seconds(probeRounds*c.delay.srtt), probeLeast)<<min(c.probes, 8)
 }
 
 // SetMaxRate sets a cap, in bits per second, on all that is sent; zero takes it away.
@@ -150,7 +189,9 @@ func (c *Controller) silence() time.Duration {
 	return d << min(c.silences, 6)
 }
 
-// OnTimer is called at NextTimer, or later.
+// OnTimer is called at NextTimer, or later: nothing has been heard for long, and the
+// window is halved. Before that NextSend has let single packets leave, each after twice
+// the time of the one before.
 func (c *Controller) OnTimer(now time.Duration) {
 	t := c.at(now)
 	if c.sent.count == 0 || t-c.heard < c.silence() {
@@ -160,6 +201,10 @@ func (c *Controller) OnTimer(now time.Duration) {
 	c.silences++
 	c.stats.Silences++
 	c.window /= 2
+	// What is hardly on its way still must not keep new packets from finding out, and
+	// what an outage took says nothing of a policer.
+	c.sent.overdue()
+	c.loss.forgive()
 	c.cycle.reset()
 	c.clampWindow()
 	c.repace()

@@ -35,7 +35,7 @@ func (c *Controller) Path() Path {
 	z := &c.delay.noise
 	return Path{
 		At: c.last + c.epoch, Rate: int64(r * 8), RTT: seconds(c.delay.minRTT),
-		Lumps: z.lumps, Rest: seconds(z.bias), Jitter: seconds(min(z.spread, maxBias)),
+		Lumps: z.lumps, Rest: seconds(z.bias), Jitter: seconds(min(z.swing, maxBias)),
 	}
 }
 
@@ -58,6 +58,6 @@ func (c *Controller) recall(now time.Duration, p *Path) {
 		c.delay.rtt(p.RTT, p.RTT)
 	}
 	z := &c.delay.noise
-	z.lumps, z.bias, z.spread = p.Lumps, p.Rest.Seconds(), p.Jitter.Seconds()
+	z.lumps, z.bias, z.swing = p.Lumps, p.Rest.Seconds(), p.Jitter.Seconds()
 	c.clampWindow()
 }

@@ -15,6 +15,7 @@ const (
 	outstanding packetState = iota
 	acked
 	lost
+	overdue // without news for so long that it counts as in flight no more
 )
 
 // sentPacket is one packet that is on its way, or was.
@@ -26,6 +27,9 @@ type sentPacket struct {
 	app   bool // left with nothing behind it
 }
 
+// waiting says that there is no news of it.
+func (p *sentPacket) waiting() bool { return p.state == outstanding || p.state == overdue }
+
 // sentRing remembers packets in the order of their sending, oldest first. Those
 // at its tail leave once they are acknowledged, or lost for so long that a late
 // acknowledgement is no longer to be expected.
@@ -33,8 +37,8 @@ type sentRing struct {
 	buf      []sentPacket // length is a power of two
 	head     int          // index of the oldest
 	n        int
-	inflight int64 // bytes outstanding
-	count    int   // packets outstanding
+	inflight int64 // bytes outstanding, without what is overdue
+	count    int   // packets without news
 }
 
 func (r *sentRing) at(i int) *sentPacket { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
@@ -76,10 +80,7 @@ func (r *sentRing) grow() {
 // pop forgets the oldest packet.
 func (r *sentRing) pop() {
 	p := r.at(0)
-	if p.state == outstanding {
-		r.inflight -= int64(p.bytes)
-		r.count--
-	}
+	r.settle(p, lost)
 	r.head = (r.head + 1) & (len(r.buf) - 1)
 	r.n--
 }
@@ -101,10 +102,23 @@ func (r *sentRing) find(seq uint64) *sentPacket {
 	return nil
 }
 
+// overdue takes all that are outstanding out of what is in flight. There may be news of
+// them yet.
+func (r *sentRing) overdue() {
+	for i := range r.n {
+		if p := r.at(i); p.state == outstanding {
+			p.state = overdue
+			r.inflight -= int64(p.bytes)
+		}
+	}
+}
+
 // settle notes that p has arrived or is lost.
 func (r *sentRing) settle(p *sentPacket, s packetState) {
 	if p.state == outstanding {
 		r.inflight -= int64(p.bytes)
+	}
+	if p.waiting() {
 		r.count--
 	}
 	p.state = s
@@ -114,7 +128,7 @@ func (r *sentRing) settle(p *sentPacket, s packetState) {
 func (r *sentRing) trim(old time.Duration) {
 	for r.n > 0 {
 		p := r.at(0)
-		if p.state == outstanding || (p.state == lost && p.at >= old) {
+		if p.waiting() || (p.state == lost && p.at >= old) {
 			return
 		}
 		r.pop()

@@ -38,7 +38,7 @@ func (c *Controller) grow(t time.Duration, b *batch, round bool) {
 	if round {
 		s.last = c.delivery.rate()
 	}
-	lossy := c.loss.open.lost >= startupLost && c.loss.openRatio() > startupLoss
+	lossy := c.lossy()
 	if round && !b.limited && c.delivery.valid {
 		if v := c.delivery.rate(); v > s.best*flatGain {
 			s.best, s.flat = v, 0
@@ -50,6 +50,11 @@ func (c *Controller) grow(t time.Duration, b *batch, round bool) {
 		return
 	}
 	c.settle(t, lossy)
+}
+
+// lossy says whether more is lost than a flow that grows fast may bring about.
+func (c *Controller) lossy() bool {
+	return c.loss.open.lost >= startupLost && c.loss.openRatio() > startupLoss
 }
 
 // settle ends start-up.

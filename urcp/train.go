@@ -33,6 +33,9 @@ func (r *train) wanted(t time.Duration) bool {
 		r.sent > 0 && r.sent < trainLen && t-r.start < time.Millisecond)
 }
 
+// begun says whether a train is on its way.
+func (r *train) begun() bool { return r.sent > 0 }
+
 // send takes note of a packet sent at t.
 func (r *train) send(t time.Duration, seq uint64) {
 	if !r.wanted(t) {

@@ -77,6 +77,22 @@ func against() []Scenario {
 			Queue("p95", 65*s, 0).AtMost(15),
 		},
 	}, Scenario{
+		Name:   "against/NewReno and three under test",
+		Shows:  "Three flows under test beside one NewReno: what they take up against it they leave again when it has gone.",
+		Seeded: true,
+		Peak:   20 * mbit,
+		Fair:   3. / 4,
+		Make: func(seed uint64, new New) *linksim.Scenario {
+			sc := beside(seed, new, pipe(20*mbit, 40*ms, 300*ms), 40*s, "NewReno", reno)
+			sc.Flows = append(sc.Flows, flows(3, new, within(seed, 2*s), 0)[1:]...)
+			return sc
+		},
+		Bounds: []Bound{
+			Share(10*s, 40*s).AtLeast(0.5),
+			Fairness(10*s, 40*s).AtLeast(0.9),
+			Queue("p95", 45*s, 0).AtMost(15),
+		},
+	}, Scenario{
 		Name:   "against/half of the link taken at random",
 		Shows:  "Others who do not react send 5 Mbit/s, packet by packet at random, until 60 s.",
 		Seeded: true,

@@ -58,6 +58,10 @@ func disturbed() []Scenario {
 	}{
 		{"jitter of 0 to 20 ms", "Packets arrive in order, each up to 20 ms late.",
 			there(linksim.Jitter{Max: 20 * ms}), true},
+		{"delays of about 10 ms", "Packets arrive in order, each late by a time that is 10 ms in the mean.",
+			there(linksim.Jitter{Law: linksim.Normal, Max: 20 * ms, Deviation: 3 * ms}), true},
+		{"one in 500 held up by 50 ms", "Those behind it wait with it, and arrive together.",
+			there(linksim.Jitter{Law: linksim.Spikes, P: 0.002, Max: 50 * ms}), true},
 		{"2 % out of order", "Of fifty packets one comes 5 ms late, behind the next four.",
 			there(linksim.Reorder{P: 0.02, By: 5 * ms}), true},
 		{"acknowledgements in heaps of 20 ms", "The way back holds acknowledgements and releases them together.",

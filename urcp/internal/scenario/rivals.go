@@ -1,21 +1,22 @@
 package scenario
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Measures of this file need the runs of the references: Scenario.Rivals is set.
 
-// Dominated is how many references used more of the bottleneck at a lower p95 of the
-// queueing delay.
-func Dominated() Measure {
+// Lead is how far a reference is ahead in use and delay both, by the smaller of the two
+// leads: over one, it uses more of the bottleneck at a lower p95 of the queueing delay.
+func Lead() Measure {
 	used, late := Utilisation(0, 0), Queue("p95", 0, 0)
-	return Measure{Name: "references that use more at less delay", Unit: Count, Rivals: true, Of: func(r *Run) float64 {
-		n := 0
+	return Measure{Name: "a reference's lead in use and delay both", Unit: Percent, Rivals: true, Of: func(r *Run) float64 {
+		lead := 0.0
 		for _, rival := range r.Rivals {
-			if used.Of(rival) > used.Of(r) && late.Of(rival) < late.Of(r) {
-				n++
-			}
+			lead = max(lead, min(used.Of(rival)/used.Of(r), late.Of(r)/late.Of(rival)))
 		}
-		return float64(n)
+		return lead
 	}}
 }
 
@@ -35,11 +36,12 @@ func BesideBest(limit time.Duration) Measure {
 	}}
 }
 
-// BesideCopa is by how many points the utilisation is above that of Copa.
-func BesideCopa() Measure {
+// BesideCopa is the utilisation as a share of what is left of Copa's less some points.
+func BesideCopa(less float64) Measure {
 	used := Utilisation(0, 0)
-	return Measure{Name: "utilisation above Copa's, in points", Unit: Index, Rivals: true, Of: func(r *Run) float64 {
-		return 100 * (used.Of(r) - used.Of(r.rival("Copa")))
+	name := fmt.Sprintf("utilisation beside Copa's less %.0f points", less)
+	return Measure{Name: name, Unit: Percent, Rivals: true, Of: func(r *Run) float64 {
+		return used.Of(r) / (used.Of(r.rival("Copa")) - less/100)
 	}}
 }
 

@@ -67,7 +67,7 @@ func All() []Scenario {
 	var all []Scenario
 	for _, chapter := range [][]Scenario{
 		alone(), lossy(), shared(), mixed(), against(), changes(), disturbed(),
-		rfc8867(), wireless(), managed(), sources(), sweeps(),
+		rfc8867(), wireless(), mobile(), managed(), sources(), sweeps(),
 	} {
 		all = append(all, chapter...)
 	}

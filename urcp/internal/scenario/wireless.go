@@ -164,6 +164,14 @@ func crowd() []Scenario {
 	up := func(n int) func(uint64, New) []linksim.Flow {
 		return func(seed uint64, new New) []linksim.Flow { return flows(n, new, within(seed, 2*s), 0, 1) }
 	}
+	// Both ways and their acknowledgements share the air, in which one sends at a time.
+	eachWay := func(seed uint64, new New) []linksim.Flow {
+		all := append(down(8)(seed, new), up(8)(seed+100, new)...)
+		for i := range all {
+			all[i].Name, all[i].Back = fmt.Sprintf("flow %d", i+1), []int{all[i].Path[1], all[i].Path[0]}
+		}
+		return all
+	}
 	others := func(seed uint64, name string, new New, path ...int) []linksim.Flow {
 		var all []linksim.Flow
 		for i := range 4 {
@@ -222,11 +230,11 @@ func crowd() []Scenario {
 		},
 	}, {
 		Name:   "wireless/RFC 8869 4.2, 12 flows and TCP",
-		Shows:  "Twelve flows, and four NewReno from 20 to 40 s: nobody starves.",
+		Shows:  "Twelve flows, and four NewReno from 20 to 40 s: nobody starves, and the queue goes when they leave.",
 		Seeded: true,
 		Peak:   30 * mbit,
 		Fair:   12. / 16,
-		Make: several(40*s, func(seed uint64, new New) []linksim.Flow {
+		Make: several(55*s, func(seed uint64, new New) []linksim.Flow {
 			return append(down(12)(seed, new), others(seed, "NewReno", reno, 1, 0)...)
 		}, links...),
 		Bounds: []Bound{
@@ -235,6 +243,34 @@ func crowd() []Scenario {
 			Share(25*s, 40*s).AtMost(0.95),
 			Least(25*s, 40*s).AtLeast(0.5),
 			Queue("p95", 5*s, 20*s).AtMost(60),
+			Queue("p95", 45*s, 0).AtMost(60),
+		},
+	}, {
+		Name:   "wireless/RFC 8869 4.2, 8 flows each way",
+		Shows:  "Eight flows down and eight up share the air, with all that acknowledges them.",
+		Seeded: true,
+		Peak:   30 * mbit,
+		Make:   several(30*s, eachWay, links...),
+		Bounds: []Bound{
+			Utilisation(2*s, 0).AtLeast(0.95),
+			Fairness(15*s, 0).AtLeast(0.9),
+			Queue("p95", 5*s, 0).AtMost(80),
+		},
+	}, {
+		Name:   "wireless/RFC 8869 4.2, 8 flows each way, TCP up",
+		Shows:  "The same, and four NewReno up from 20 to 40 s, of whom nobody starves.",
+		Seeded: true,
+		Peak:   30 * mbit,
+		Fair:   16. / 20,
+		Make: several(50*s, func(seed uint64, new New) []linksim.Flow {
+			return append(eachWay(seed, new), others(seed, "NewReno", reno, 0, 1)...)
+		}, links...),
+		Bounds: []Bound{
+			Utilisation(2*s, 0).AtLeast(0.95),
+			Share(25*s, 40*s).AtLeast(0.5),
+			Share(25*s, 40*s).AtMost(0.95),
+			Least(25*s, 40*s).AtLeast(0.3),
+			Queue("p95", 45*s, 0).AtMost(80),
 		},
 	}}
 }
