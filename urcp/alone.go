@@ -11,6 +11,14 @@ const (
 	aloneTime   = 600 * time.Millisecond
 	aloneEvery  = 6 * time.Second
 	aloneRounds = 30
+	// A test that is due waits for the queue to overflow or fall, but not for longer than
+	// that many times as far as tests are apart.
+	aloneLate = 2
+	// One for a round trip that has fallen comes at once, but so long after the last: flows
+	// that test in turn, each because of the one before, would never test together.
+	aloneSoon = 2 * time.Second
+	// aloneSpread is how many round trips the tests of several flows may be apart.
+	aloneSpread = 1.5
 	// aloneExact is how near to alonePart the round trip has to come. With a Cubic that has
 	// half of the link and yields at the same moment, it stays a fifth longer.
 	aloneExact = 1.07
@@ -35,6 +43,7 @@ type aloneTest struct {
 	until  time.Duration
 	window float64 // to go back to
 	trip   float64 // round trip before it
+	part   float64 // of the window, that is left
 	rate   float64 // before it
 
 	mean float64 // of the round trip
@@ -60,20 +69,38 @@ func (c *Controller) testedAlone(t time.Duration) bool {
 	if trip > fellPart*e.mean {
 		e.high = t
 	}
-	if t-e.last < max(aloneEvery, aloneRounds*srtt) && t-e.high < max(2*srtt, fellTime) {
+	if t-e.last < aloneLate*c.aloneEvery() && (t-e.high < max(2*srtt, fellTime) || t-e.last < aloneSoon) {
 		return false
 	}
-	e.active, e.again, e.last = true, false, t
-	e.until = t + max(aloneTrips*srtt, aloneTime)
-	e.window, e.trip, e.rate = c.window, trip, c.delivery.rate()
-	c.window *= alonePart
+	c.beginAlone(t)
 	return true
 }
 
-// testAlone ends a test. Where all who fill the queue have halved their windows, the round
-// trip is half of what it was, or as short as it can be. BBR, which keeps to its rate for a
-// while whatever the queue is, would pass: so the window is halved again, and a queue that
-// is still there is not ours.
+// aloneEvery is how far tests are apart.
+func (c *Controller) aloneEvery() time.Duration {
+	return max(aloneEvery, aloneRounds*seconds(c.delay.srtt))
+}
+
+// yielded is the moment for a test that is due: the queue has overflowed, or another has
+// backed off, which all see that share it.
+func (c *Controller) yielded(t time.Duration) {
+	if t-c.compete.test.last >= c.aloneEvery() {
+		c.beginAlone(t)
+	}
+}
+
+func (c *Controller) beginAlone(t time.Duration) {
+	e, d := &c.compete.test, &c.delay
+	e.active, e.again, e.last, e.part = true, false, t, 1
+	e.until = t + max(aloneTrips*seconds(d.srtt), aloneTime)
+	e.window, e.trip, e.rate = c.window, d.minRTT+d.queue, c.delivery.rate()
+	c.window *= alonePart
+}
+
+// testAlone ends a step of a test. Where all who fill the queue have halved their windows,
+// the round trip is half of what it was, or as short as it can be. BBR, which keeps to its
+// rate for a while whatever the queue is, would pass: so the window is halved again, at
+// least once, until the queue is gone, and one that stays is not ours.
 func (c *Controller) testAlone(t time.Duration) {
 	k, d := &c.compete, &c.delay
 	e := &k.test
@@ -81,13 +108,14 @@ func (c *Controller) testAlone(t time.Duration) {
 		return
 	}
 	low := d.queue < leavePart*c.threshold()
-	if !e.again && (low || d.minRTT+d.queue < aloneExact*alonePart*e.trip) {
+	e.part *= alonePart
+	if !(low && e.again) && (low || d.minRTT+d.queue < aloneExact*e.part*e.trip) {
 		e.again = true
-		e.until = t + max(seconds(d.srtt), drainTime)
+		e.until = t + max(seconds(aloneSpread*e.trip), drainTime)
 		c.window *= alonePart
 		return
 	}
-	if e.again && low {
+	if low {
 		// The link may have become slower.
 		k.link = 0
 		c.endCompeting(t)

@@ -197,6 +197,7 @@ func (c *Controller) hold(t time.Duration, b *batch) {
 		c.window *= 1 - (1-cubicBeta)*min(max(math.Pow(x/evenShare, 2.5), 0.15), 1.6)
 		k.origin, k.epoch, k.cut = c.window, t, t
 		k.peak = d.queue
+		c.yielded(t)
 		return
 	}
 	if t-k.cut < 2*srtt {

@@ -107,6 +107,7 @@ func (c *Controller) turn(t time.Duration, b *batch, round bool) {
 		}
 	}
 	empty := emptyQueue
+	// On steady and fast links all that the cycle makes is shorter than that.
 	if rounds == emptyRounds {
 		empty = min(empty, k1/c.rate())
 	}

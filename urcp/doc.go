@@ -51,9 +51,10 @@
 //
 // # Limits
 //
-// Three and more flows of this kind that competed with another for a queue of hundreds of
-// milliseconds, and are left alone with each other, keep that queue full: only two find
-// out together. On paths whose delays have noise of their own, several flows share less
+// Flows of this kind that competed with another for a queue of hundreds of milliseconds and
+// are left alone with each other find that out together, within seconds where they are two;
+// three and more may take ten times as long, or now and then not find out, and keep that
+// queue full. On paths whose delays have noise of their own, several flows share less
 // evenly than elsewhere. RESULTS.md has figures for both, and for all else, beside those of
 // other controllers.
 //

@@ -90,7 +90,7 @@ func against() []Scenario {
 		Bounds: []Bound{
 			Share(10*s, 40*s).AtLeast(0.5),
 			Fairness(10*s, 40*s).AtLeast(0.9),
-			Queue("p95", 45*s, 0).AtMost(15),
+			Queue("p95", 52*s, 0).AtMost(15),
 		},
 	}, Scenario{
 		Name:   "against/half of the link taken at random",

@@ -8,14 +8,12 @@ var unreached = []struct {
 	most             bool
 	Held
 }{
-	// Three and more flows of ours do not find out together that only they are left: the
+	// Three and more flows of ours do not always find out soon that only they are left: the
 	// goals are at most 15.0, 60.0 and 80.0 ms, and at least 30 %.
-	{"against/NewReno and three under test", "queue p95 from 45s", true, Held{300, 300}},
-	{"wireless/RFC 8869 4.2, 12 flows and TCP", "queue p95 from 45s", true, Held{300, 300}},
-	{"wireless/RFC 8869 4.2, 8 flows each way, TCP up", "queue p95 from 45s", true, Held{300, 300}},
+	{"against/NewReno and three under test", "queue p95 from 52s", true, Held{10, 300}},
+	{"wireless/RFC 8869 4.2, 12 flows and TCP", "queue p95 from 52s", true, Held{25, 300}},
+	{"wireless/RFC 8869 4.2, 8 flows each way, TCP up", "queue p95 from 52s", true, Held{300, 300}},
 	{"wireless/RFC 8869 4.2, 8 flows each way, TCP up", "smallest share of the fair one in 25s to 40s", false, Held{0.35, 0.24}},
-	// The goal is at most 15.0 ms.
-	{"against/Cubic, buffer of 1s", "queue p95 from 3m5s", true, Held{9, 44}},
 	// The goals are at most 8.0 ms: start-up goes too far.
 	{"sweep/rate of 300 Mbit/s", "queue p95", true, Held{10, 10}},
 	{"sweep/rate of 1 Gbit/s", "queue p95", true, Held{13, 13}},

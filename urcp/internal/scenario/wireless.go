@@ -234,7 +234,7 @@ func crowd() []Scenario {
 		Seeded: true,
 		Peak:   30 * mbit,
 		Fair:   12. / 16,
-		Make: several(55*s, func(seed uint64, new New) []linksim.Flow {
+		Make: several(65*s, func(seed uint64, new New) []linksim.Flow {
 			return append(down(12)(seed, new), others(seed, "NewReno", reno, 1, 0)...)
 		}, links...),
 		Bounds: []Bound{
@@ -243,7 +243,7 @@ func crowd() []Scenario {
 			Share(25*s, 40*s).AtMost(0.95),
 			Least(25*s, 40*s).AtLeast(0.5),
 			Queue("p95", 5*s, 20*s).AtMost(60),
-			Queue("p95", 45*s, 0).AtMost(60),
+			Queue("p95", 52*s, 0).AtMost(60),
 		},
 	}, {
 		Name:   "wireless/RFC 8869 4.2, 8 flows each way",
@@ -262,7 +262,7 @@ func crowd() []Scenario {
 		Seeded: true,
 		Peak:   30 * mbit,
 		Fair:   16. / 20,
-		Make: several(50*s, func(seed uint64, new New) []linksim.Flow {
+		Make: several(65*s, func(seed uint64, new New) []linksim.Flow {
 			return append(eachWay(seed, new), others(seed, "NewReno", reno, 0, 1)...)
 		}, links...),
 		Bounds: []Bound{
@@ -270,7 +270,7 @@ func crowd() []Scenario {
 			Share(25*s, 40*s).AtLeast(0.5),
 			Share(25*s, 40*s).AtMost(0.95),
 			Least(25*s, 40*s).AtLeast(0.3),
-			Queue("p95", 45*s, 0).AtMost(80),
+			Queue("p95", 52*s, 0).AtMost(80),
 		},
 	}}
 }
