@@ -44,6 +44,8 @@ const (
 	initialWindow = 10   // packets (RFC 6928)
 	maxWindow     = 1 << 40
 	defaultRTT    = 0.1 // seconds, until the first is measured
+
+	maxRTT = time.Hour // that is believed of a handshake
 )
 
 // A Controller says how fast one flow sends. It is not safe for concurrent use.
@@ -97,7 +99,8 @@ func New(now time.Duration, cfg Config) *Controller {
 	c.window = initialWindow * c.mss
 	c.pace.limit.set(float64(cfg.MaxRate)/8, c.mss)
 	if cfg.RTT > 0 {
-		c.delay.rtt(cfg.RTT, cfg.RTT)
+		rtt := min(cfg.RTT, maxRTT)
+		c.delay.rtt(rtt, rtt)
 	}
 	if cfg.Memory != nil {
 		c.recall(now, cfg.Memory)

@@ -234,6 +234,39 @@ func TestProbes(t *testing.T) {
 	require.Less(t, c.NextSend(now, 1250), now+gap, "news ends it")
 }
 
+// TestProbesEnd: however long nothing is heard, what leaves into a full window is little,
+// whether or not the timer's owner calls.
+func TestProbesEnd(t *testing.T) {
+	for _, timer := range []bool{true, false} {
+		c, now := settledController(t)
+		next := fill(c, now)
+		sent := 0
+		for end := now + 5*time.Minute; now < end; now += 50 * ms {
+			if timer && c.NextTimer() <= now {
+				c.OnTimer(now)
+			}
+			for c.NextSend(now, 1250) <= now && sent < 1000 {
+				c.OnSent(now, Packet{Seq: next, Bytes: 1250})
+				next, sent = next+1, sent+1
+			}
+		}
+		require.Less(t, sent, 200)
+	}
+}
+
+// TestProbesAfterALongRoundTrip: one that cannot be makes no room in a full window.
+func TestProbesAfterALongRoundTrip(t *testing.T) {
+	c := New(0, Config{RTT: math.MaxInt64})
+	next := fill(c, 0)
+	for range 10 {
+		require.Greater(t, c.NextSend(time.Second, 1250), time.Second)
+		require.Greater(t, c.NextTimer(), time.Second)
+		c.OnSent(time.Second, Packet{Seq: next, Bytes: 1250})
+		next++
+		c.OnTimer(c.NextTimer())
+	}
+}
+
 // TestNoProbeBeforeTheFirstNews: how long to wait is not known then.
 func TestNoProbeBeforeTheFirstNews(t *testing.T) {
 	c := New(0, Config{})

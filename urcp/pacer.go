@@ -16,6 +16,9 @@ const (
 	// After so long without news a packet leaves although the window is full.
 	probeRounds = 1.25
 	probeLeast  = 200 * time.Millisecond
+	// maxProbes bounds such packets, so that the time to the next never is over for all that
+	// follow. After them only silence makes room.
+	maxProbes = 8
 )
 
 // pacer spaces packets. The cap is a token bucket beside it, so that it holds over
@@ -134,7 +137,7 @@ func (c *Controller) NextSend(now time.Duration, bytes int) time.Duration {
 	}
 	if c.full(bytes) {
 		c.pace.waited = false // it is not a timer that it waits for
-		if c.delay.srtt == 0 {
+		if c.delay.srtt == 0 || c.probes >= maxProbes {
 			return Never
 		}
 		return max(c.probeAt(), c.pace.limit.when(t, float64(bytes))) + c.epoch
@@ -162,7 +165,7 @@ func (c *Controller) full(bytes int) bool {
 // window is lost, nothing tells of it but what arrives behind it (RFC 9002, section
 // 6.2.4).
 func (c *Controller) probeAt() time.Duration {
-	return c.heard + max(seconds(probeRounds*c.delay.srtt), probeLeast)<<min(c.probes, 8)
+	return c.heard + max(seconds(probeRounds*c.delay.srtt), probeLeast)<<c.probes
 }
 
 // SetMaxRate sets a cap, in bits per second, on all that is sent; zero takes it away.
