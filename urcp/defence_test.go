@@ -285,6 +285,31 @@ func TestSlowestSending(t *testing.T) {
 	require.LessOrEqual(t, c.NextSend(0, 1250), (trainLen+1)*time.Duration(1250*1e9/minRate))
 }
 
+// TestE10_DelaysDoNotStopSending: a peer that says that its packets wait for an hour on
+// the way to it, after they waited on the way back, does not stop the sending for long.
+func TestE10_DelaysDoNotStopSending(t *testing.T) {
+	c := New(0, Config{MSS: 1250})
+	p := newPeer(c, 0)
+	said := 20 * ms
+	p.received = func(_ int, sent time.Duration) (time.Duration, bool) { return sent + said, true }
+	p.rtt = 2 * ms
+	p.send(5*time.Second, ms)
+	now := p.now
+	require.Equal(t, Steady, c.mode)
+	p.rtt = 40 * ms
+	p.send(300*ms, 2*ms)
+	require.NotZero(t, c.delay.longBack())
+	said, p.rtt = time.Hour, 0
+	p.send(300*ms, 2*ms)
+	for seq := p.seq - 20; seq < p.seq; seq++ {
+		c.OnFeedback(p.now, &Feedback{Acked: []Acked{{Seq: seq}}})
+	}
+	p.now = max(p.now, c.pace.next)
+	require.Less(t, p.now, now+time.Minute)
+	c.OnSent(p.now, Packet{Seq: p.seq, Bytes: 100})
+	require.LessOrEqual(t, c.NextSend(p.now, 100), p.now+100*time.Second/minRate)
+}
+
 // TestIdlenessIsNoSilence: where nothing is on its way, nothing can be heard of it.
 func TestIdlenessIsNoSilence(t *testing.T) {
 	c := New(0, Config{MSS: 1250})

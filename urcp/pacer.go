@@ -109,7 +109,7 @@ func (c *Controller) repace() {
 	case c.mode == Steady && c.radio():
 		gain = radioPace
 	}
-	r := max(gain*c.window/rtt, minRate)
+	r := gain * c.window / rtt
 	// A flow that fills the way back has its acknowledgements in our queue: the longer that
 	// is, the shorter is the queue on the way back, so that the round trip stays as it is and
 	// the window does not bound our queue. Then pacing does, by what the round trip would be.
@@ -119,7 +119,7 @@ func (c *Controller) repace() {
 	if e := c.elastic.ceiling; e > 0 {
 		r = min(r, e)
 	}
-	c.pace.rate = r
+	c.pace.rate = max(r, minRate)
 	c.pace.burst = time.Millisecond
 	if c.delay.queue < burstQueue && !c.radio() {
 		c.pace.burst = paceBurst
