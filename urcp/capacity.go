@@ -34,7 +34,7 @@ type timedPacket struct {
 type capacity struct {
 	packets [maxTimed]timedPacket // of the present feedback, by number
 	n       int
-	seq     uint64        // newest packet looked at
+	seq     uint64        // newest packet looked at; zero where none is
 	left    time.Duration // when it arrived, on the peer's clock
 	bytes   float64       // that left a busy link, fading
 	busy    float64       // seconds that it took, fading
@@ -61,6 +61,7 @@ func (k *capacity) measure(way, window time.Duration) {
 	n := k.n
 	k.n = 0
 	if n > maxTimed {
+		k.seq = 0 // what was in front of the next packet is not known
 		return
 	}
 	for i := range k.packets[:n] {
@@ -68,10 +69,11 @@ func (k *capacity) measure(way, window time.Duration) {
 		if p.seq <= k.seq {
 			continue
 		}
-		gap := p.rx - k.left
-		if k.seq == 0 || gap < 0 || gap > time.Second {
+		switch gap := p.rx - k.left; {
+		case k.seq == 0:
+		case gap < 0 || gap > time.Second:
 			k.bytes, k.busy = 0, 0
-		} else {
+		default:
 			fade := max(0, 1-gap.Seconds()/window.Seconds())
 			k.bytes = k.bytes*fade + float64(p.bytes)
 			k.busy = k.busy*fade + max(0, min(gap, p.rx-p.sent-way).Seconds())

@@ -130,3 +130,23 @@ func TestCapacityChange(t *testing.T) {
 	}), radioChange/4)
 	require.Greater(t, follow(60, func(at float64) float64 { return 1e6 * (1 + float64(int(at)%3)) }), radioChange)
 }
+
+// TestCapacityAfterLargeFeedback: what is left out of the rate is left out with its time.
+func TestCapacityAfterLargeFeedback(t *testing.T) {
+	const each = 100 * time.Microsecond
+	var k capacity
+	seq, at := uint64(0), time.Duration(0)
+	for g := range 100 {
+		n := 8
+		if g%2 == 0 {
+			n = maxTimed + 20
+		}
+		for range n {
+			seq++
+			at += each
+			k.add(timedPacket{seq, at - 30*time.Millisecond, at, 1250})
+		}
+		k.measure(10*time.Millisecond, 300*time.Millisecond)
+	}
+	require.InEpsilon(t, 1250/each.Seconds(), k.rate(), 0.05)
+}
