@@ -145,7 +145,8 @@ type batch struct {
 	packets int
 	lost    int
 	fresh   int // of the lost, those sent since a loss test began
-	// rows and freshRows count those lost right after one another as one.
+	// rows and freshRows count those lost right after one another as one. Where one joins
+	// two rows that were known before, they are less than zero.
 	rows, freshRows int
 	late            int // acknowledged after they counted as lost
 	marked          int
@@ -254,12 +255,8 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 			c.stats.Ignored++
 			continue
 		}
-		c.sent.settle(p, lost)
+		row := c.sent.lose(p)
 		b.lost++
-		row := 1
-		if before := c.sent.find(seq - 1); before != nil && before.state == lost {
-			row = 0
-		}
 		b.rows += row
 		if c.train.has(seq) {
 			c.train.lost++

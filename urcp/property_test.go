@@ -25,6 +25,25 @@ func TestOrderInAFeedbackDoesNotMatter(t *testing.T) {
 	require.Equal(t, run(false), run(true))
 }
 
+// TestOrderOfLossesDoesNotMatter: packets lost in a row are one event in whichever order
+// a feedback has them, and also where numbers are left out between them.
+func TestOrderOfLossesDoesNotMatter(t *testing.T) {
+	for _, lost := range [][]uint64{{2, 3, 4, 8, 9}, {9, 8, 4, 3, 2}, {4, 2, 9, 3, 8}} {
+		for _, apart := range []uint64{1, 3} {
+			c := New(0, Config{MSS: 1250})
+			for seq := range uint64(12) {
+				c.OnSent(0, Packet{Seq: seq * apart, Bytes: 1250})
+			}
+			f := Feedback{}
+			for _, seq := range lost {
+				f.Lost = append(f.Lost, seq*apart)
+			}
+			c.OnFeedback(40*ms, &f)
+			require.Equal(t, 2, c.loss.open.events)
+		}
+	}
+}
+
 // TestClocksDoNotMatter: what the two clocks show at the start changes nothing.
 func TestClocksDoNotMatter(t *testing.T) {
 	run := func(shift, offset time.Duration) Snapshot {

@@ -87,19 +87,39 @@ func (r *sentRing) pop() {
 
 // find returns the packet of that number, and nil where it is not remembered.
 func (r *sentRing) find(seq uint64) *sentPacket {
-	if r.n == 0 || seq < r.at(0).seq || seq > r.at(r.n-1).seq {
+	i, ok := r.index(seq)
+	if !ok {
 		return nil
 	}
+	return r.at(i)
+}
+
+// index is where the packet of that number is.
+func (r *sentRing) index(seq uint64) (i int, ok bool) {
+	if r.n == 0 || seq < r.at(0).seq || seq > r.at(r.n-1).seq {
+		return 0, false
+	}
 	// Without gaps in the numbers this is the place; with gaps, it is before.
-	i := int(min(seq-r.at(0).seq, uint64(r.n-1)))
-	if p := r.at(i); p.seq == seq {
-		return p
+	i = int(min(seq-r.at(0).seq, uint64(r.n-1)))
+	if r.at(i).seq != seq {
+		i = sort.Search(i, func(j int) bool { return r.at(j).seq >= seq })
 	}
-	i = sort.Search(i, func(j int) bool { return r.at(j).seq >= seq })
-	if p := r.at(i); p.seq == seq {
-		return p
+	return i, r.at(i).seq == seq
+}
+
+// lose notes that p is lost, and returns by how much that changes the number of rows of
+// lost packets: one more, one that is longer, or two that have become one.
+func (r *sentRing) lose(p *sentPacket) (rows int) {
+	i, _ := r.index(p.seq)
+	r.settle(p, lost)
+	rows = 1
+	if i > 0 && r.at(i-1).state == lost {
+		rows--
 	}
-	return nil
+	if i < r.n-1 && r.at(i+1).state == lost {
+		rows--
+	}
+	return rows
 }
 
 // overdue takes all that are outstanding out of what is in flight. There may be news of
