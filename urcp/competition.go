@@ -77,7 +77,7 @@ type compete struct {
 // link is the highest rate that the bottleneck has shown lately, in bytes per second.
 func (c *Controller) link() float64 {
 	v := c.delivery.link()
-	if c.last < capacityWindow || c.mode == Competing {
+	if c.last < linkTime || c.mode == Competing {
 		v = max(v, min(c.train.rate, trainMost*v))
 	}
 	return v
@@ -92,7 +92,7 @@ func (c *Controller) threshold() float64 {
 }
 
 // watch looks for competition, and says whether the window is its.
-func (c *Controller) watch(t time.Duration, b *batch, round bool) bool {
+func (c *Controller) watch(t time.Duration, b *batch) bool {
 	k, d := &c.compete, &c.delay
 	// Flows of our kind leave the slack too.
 	queue := max(0, d.queue-d.noise.slack())

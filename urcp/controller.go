@@ -99,8 +99,7 @@ func New(now time.Duration, cfg Config) *Controller {
 	c.window = initialWindow * c.mss
 	c.pace.limit.set(float64(cfg.MaxRate)/8, c.mss)
 	if cfg.RTT > 0 {
-		rtt := min(cfg.RTT, maxRTT)
-		c.delay.rtt(rtt, rtt)
+		c.delay.rtt(min(cfg.RTT, maxRTT))
 	}
 	if cfg.Memory != nil {
 		c.recall(now, cfg.Memory)
@@ -282,7 +281,7 @@ func (c *Controller) take(t time.Duration, f *Feedback) (b batch) {
 	if rtt > 0 {
 		rtt = max(min(rtt, t-b.sent), minRoundTrip)
 		b.rtt = rtt.Seconds()
-		c.delay.rtt(rtt, t-b.sent)
+		c.delay.rtt(rtt)
 		if usable(newest) {
 			b.owd, b.paired = newest.Received-b.sent, true
 		}
@@ -359,10 +358,10 @@ func (c *Controller) decide(t time.Duration, b *batch, round bool) {
 		c.grow(t, b, round)
 		return
 	}
-	if c.watch(t, b, round) {
+	if c.watch(t, b) {
 		return
 	}
-	if c.drained(t, b, round) {
+	if c.drained(t, b) {
 		return
 	}
 	if c.tested(t, b, round) {

@@ -29,19 +29,19 @@ const (
 	// staleBase is the age at which a base delay has to be seen again, by draining
 	// the queue on purpose where it did not drain by itself.
 	staleBase = 10 * time.Second
+	// touch is how close to the base a delay has to come to confirm it.
+	touch = 0.001
 )
 
 // delay keeps what is known about delays on the way to the peer: the base, which is
 // the way's own, and the standing queue above it. One-way delays are seconds above
 // that of the first packet, so the peer's offset is not in them.
 type delay struct {
-	have   bool
-	ref    time.Duration // one-way delay that counts as zero
-	base   float64
-	minRTT float64
-	srtt   float64
-	// lag is the smallest time from sending to acknowledgement, holding included.
-	lag     float64
+	have    bool
+	ref     time.Duration // one-way delay that counts as zero
+	base    float64
+	minRTT  float64
+	srtt    float64
 	touched time.Duration // when the base was last seen, to within touch
 	lowest  float64       // the lowest delay and round trip since anew was called
 	lowRTT  float64
@@ -58,16 +58,14 @@ type delay struct {
 }
 
 // rtt takes in a round trip without the peer's holding.
-func (d *delay) rtt(rtt, lag time.Duration) {
+func (d *delay) rtt(rtt time.Duration) {
 	s := max(rtt, minRoundTrip).Seconds()
 	if d.srtt == 0 {
 		d.srtt, d.minRTT, d.lowRTT = s, s, s
-		d.lag = lag.Seconds()
 	}
 	d.srtt += (s - d.srtt) / 8
 	d.minRTT = min(d.minRTT, s)
 	d.lowRTT = min(d.lowRTT, s)
-	d.lag = max(min(d.lag, lag.Seconds()), d.minRTT)
 }
 
 // standing is the window over which the lowest delay counts as the standing queue.
@@ -80,9 +78,6 @@ func (d *delay) standing() time.Duration {
 	}
 	return min(max(seconds(d.srtt/2), minStanding), max(maxStanding, seconds(d.srtt/8)))
 }
-
-// touch is how close to the base a delay has to come to confirm it.
-func (d *delay) touch() float64 { return 0.001 }
 
 // sample takes in the lowest one-way delay of a feedback, and the standing queue
 // follows. The newest packet's delay and round trip, where both are known, say how
@@ -107,7 +102,7 @@ func (d *delay) sample(now time.Duration, b *batch) {
 		d.base = v
 	}
 	d.lowest = min(d.lowest, v)
-	if v <= d.base+d.touch() {
+	if v <= d.base+touch {
 		d.touched = now
 		d.lowest = v
 	}
@@ -168,7 +163,6 @@ func (d *delay) anchor(now time.Duration) {
 	}
 	d.noise.end(d.lowest - d.base)
 	d.base, d.minRTT = d.lowest, d.lowRTT
-	d.lag = max(d.lag, d.minRTT)
 	d.touched = now
 	d.update(now)
 }

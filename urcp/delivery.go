@@ -21,21 +21,21 @@ type deliveryPoint struct {
 // acknowledgements that arrive in lumps do not matter. A rate is never above the one
 // at which the same packets were sent.
 type delivery struct {
-	points   [deliveryPoints]deliveryPoint
-	head, n  int
-	bytes    int64 // delivered in all
-	ahead    time.Duration
-	sent     time.Duration
-	now      float64 // bytes per second over the last window
-	best     windowMin
-	capacity windowMin // over capacityWindow
-	valid    bool
-	mean     float64 // of now, over some rounds
-	vary     float64 // how far now is from the mean, as a part of it
+	points  [deliveryPoints]deliveryPoint
+	head, n int
+	bytes   int64 // delivered in all
+	ahead   time.Duration
+	sent    time.Duration
+	now     float64 // bytes per second over the last window
+	best    windowMin
+	highest windowMin // over linkTime
+	valid   bool
+	mean    float64 // of now, over some rounds
+	vary    float64 // how far now is from the mean, as a part of it
 }
 
-// capacityWindow is for how long the highest rate counts as the link's.
-const capacityWindow = 30 * time.Second
+// linkTime is for how long the highest rate counts as the link's.
+const linkTime = 30 * time.Second
 
 func (r *delivery) at(i int) *deliveryPoint { return &r.points[(r.head+i)%deliveryPoints] }
 
@@ -67,7 +67,7 @@ func (r *delivery) sample(now, rx time.Duration, timed bool, sent time.Duration,
 				r.now = v
 				r.valid = true
 				r.best.push(now, max(hold, minMeasure), -v)
-				r.capacity.push(now, capacityWindow, -v)
+				r.highest.push(now, linkTime, -v)
 			}
 		}
 	}
@@ -106,6 +106,6 @@ func (r *delivery) rate() float64 {
 
 // link is the highest of the last half minute, in bytes per second.
 func (r *delivery) link() float64 {
-	v, _ := r.capacity.min()
+	v, _ := r.highest.min()
 	return -v
 }

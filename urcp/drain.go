@@ -30,7 +30,7 @@ type drain struct {
 }
 
 // drained runs a drain, and says whether it has the window for itself.
-func (c *Controller) drained(t time.Duration, b *batch, round bool) bool {
+func (c *Controller) drained(t time.Duration, b *batch) bool {
 	d := &c.drain
 	if d.active {
 		if b.newest <= d.seq {

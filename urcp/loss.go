@@ -25,8 +25,6 @@ func (l *lossMeter) add(b *batch) {
 	l.open.marked += b.marked
 }
 
-func (l *lossMeter) openRatio() float64 { return l.open.ratio() }
-
 func (n lossCount) ratio() float64 {
 	if n.lost <= 0 {
 		return 0
@@ -144,7 +142,7 @@ type elasticity struct {
 func (c *Controller) tested(t time.Duration, b *batch, round bool) bool {
 	e := &c.elastic
 	if e.ceiling > 0 {
-		c.underCeiling(t, b, round)
+		c.underCeiling(t, b)
 	}
 	switch e.state {
 	case testSkip:
@@ -205,7 +203,7 @@ func (c *Controller) setCeiling(t time.Duration, rate float64) {
 
 // underCeiling lets the ceiling rise slowly, brings it down where loss returns, and
 // drops it where a queue shows that the bottleneck is another.
-func (c *Controller) underCeiling(t time.Duration, b *batch, round bool) {
+func (c *Controller) underCeiling(t time.Duration, b *batch) {
 	e := &c.elastic
 	e.ceiling *= 1 + e.growth*(t-e.raised).Seconds()
 	e.raised = t

@@ -55,7 +55,7 @@ func (c *Controller) recall(now time.Duration, p *Path) {
 	w := float64(p.Rate) / 8 / 2 * p.RTT.Seconds()
 	c.window = max(c.window, min(w, float64(1<<30)))
 	if c.delay.srtt == 0 {
-		c.delay.rtt(p.RTT, p.RTT)
+		c.delay.rtt(p.RTT)
 	}
 	z := &c.delay.noise
 	z.lumps, z.bias, z.swing = p.Lumps, p.Rest.Seconds(), p.Jitter.Seconds()

@@ -6,11 +6,12 @@ const (
 	startupGain = 2.0 // of window to pacing while starting up
 	// startupQueue ends the start-up: more is our own doing, not noise.
 	startupQueue = 0.008
-	// flatRounds without a quarter more delivered mean that the path is full, as in
-	// BBR (draft-ietf-ccwg-bbr).
+	// Where startupRise times as much is delivered as a round trip before, delay is not.
 	startupRise = 1.6
-	flatRounds  = 3
-	flatGain    = 1.25
+	// flatRounds without flatGain times as much delivered mean that the path is full, as in
+	// BBR (draft-ietf-ccwg-bbr).
+	flatRounds = 3
+	flatGain   = 1.25
 	// startupLoss, over a round of at least startupLost packets, ends it too.
 	startupLoss = 0.05
 	startupLost = 4
@@ -54,7 +55,7 @@ func (c *Controller) grow(t time.Duration, b *batch, round bool) {
 
 // lossy says whether more is lost than a flow that grows fast may bring about.
 func (c *Controller) lossy() bool {
-	return c.loss.open.lost >= startupLost && c.loss.openRatio() > startupLoss
+	return c.loss.open.lost >= startupLost && c.loss.open.ratio() > startupLoss
 }
 
 // settle ends start-up.
