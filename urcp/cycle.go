@@ -69,7 +69,7 @@ func (c *Controller) level() float64 {
 // faster, and by how much a round trip: sooner and by more on links whose rate changes
 // by itself, as that of radio links does.
 func (c *Controller) refill() (rounds int, gain, most float64) {
-	if c.delivery.vary > varied && c.delay.noise.lumps <= lumpy {
+	if c.delivery.part > varied && c.delay.noise.lumps <= lumpy {
 		return emptyRounds / 2, variedGain, upMost
 	}
 	if c.delay.noise.lumps > lumpy {

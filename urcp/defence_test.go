@@ -247,6 +247,25 @@ func TestPacketsWithoutBytes(t *testing.T) {
 	require.Equal(t, Never, c.NextSend(2*time.Hour, 0))
 }
 
+// TestNothingDelivered: packets without bytes are delivered at a rate of nothing, from which
+// the average goes on.
+func TestNothingDelivered(t *testing.T) {
+	c := New(0, Config{MSS: 1250})
+	p := newPeer(c, 0)
+	for range 200 {
+		p.now += ms
+		c.OnSent(p.now, Packet{Seq: p.seq})
+		c.OnFeedback(p.now+40*ms, &Feedback{Acked: []Acked{{Seq: p.seq, Received: p.now, Timed: true}}, RTT: 40 * ms})
+		p.seq++
+	}
+	require.True(t, c.delivery.valid)
+	require.Zero(t, c.delivery.now)
+	p.now += 100 * ms
+	p.send(5*time.Second, ms)
+	require.InDelta(t, 1.25e6, c.delivery.mean, 0.1e6)
+	require.Less(t, c.delivery.part, varied)
+}
+
 // TestForgottenPacketsAreNotInFlight: what is pushed out of memory has left the flight.
 func TestForgottenPacketsAreNotInFlight(t *testing.T) {
 	c := New(0, Config{MSS: 1250})

@@ -1,9 +1,6 @@
 package urcp
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // deliveryPoints bounds the marks that the delivery rate is measured between.
 const deliveryPoints = 64
@@ -30,8 +27,7 @@ type delivery struct {
 	best    windowMin
 	highest windowMin // over linkTime
 	valid   bool
-	mean    float64 // of now, over some rounds
-	vary    float64 // how far now is from the mean, as a part of it
+	sway    // of now, from round trip to round trip
 }
 
 // linkTime is for how long the highest rate counts as the link's.
@@ -82,17 +78,13 @@ func (r *delivery) round() {
 	if !r.valid {
 		return
 	}
-	if r.mean == 0 {
-		r.mean = r.now
-	}
-	r.vary += (math.Abs(r.now-r.mean)/r.mean - r.vary) / 16
-	r.mean += (r.now - r.mean) / 8
+	r.sway.add(r.now, false)
 }
 
 // lately is the rate to fall back to. Where it changes all the time the last window's
 // says little of the next.
 func (r *delivery) lately() float64 {
-	if r.vary > varied {
+	if r.part > varied {
 		return r.rate()
 	}
 	return r.now
