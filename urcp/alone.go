@@ -119,13 +119,21 @@ func (c *Controller) testAlone(t time.Duration) {
 		// The link may have become slower.
 		k.link = 0
 		c.endCompeting(t)
-		c.window = min(alonePart*e.window, c.bdp(e.rate, aloneQueue))
 		return
 	}
 	c.window = e.window
 	k.epoch += t - e.last
 	k.cut, k.peak = t, d.queue
 	e.active, e.last, e.seen, e.high = false, t, t, t
+}
+
+// endTest goes back to what fills the link where the competition is over, whether the test
+// has shown that or something else has before its end.
+func (c *Controller) endTest() {
+	if e := &c.compete.test; e.active {
+		e.active = false
+		c.window = min(alonePart*e.window, c.bdp(e.rate, aloneQueue))
+	}
 }
 
 // alone ends the competition: the queue is ours, so it is drained, and its bottom

@@ -156,6 +156,7 @@ func (c *Controller) beginCompeting(t time.Duration) {
 }
 
 func (c *Controller) endCompeting(t time.Duration) {
+	c.endTest()
 	c.mode = Steady
 	c.compete.left = t
 	c.compete.raised = false

@@ -274,6 +274,24 @@ func TestNoProbeBeforeTheFirstNews(t *testing.T) {
 	require.Equal(t, Never, c.NextSend(time.Hour, 1250))
 }
 
+// TestEndOfCompetitionWithinATest: where something else than the test shows that it is over,
+// the window does not stay as small as the test has made it.
+func TestEndOfCompetitionWithinATest(t *testing.T) {
+	c, now := settledController(t)
+	c.beginCompeting(c.at(now))
+	k := &c.compete
+	k.joining = false
+	full := c.window
+	k.test.last = c.at(now) - time.Hour
+	require.True(t, c.testedAlone(c.at(now)))
+	require.Less(t, c.window, 0.6*full)
+	c.window /= 2
+	k.lastHi = c.at(now) - time.Hour
+	c.hold(c.at(now), &batch{})
+	require.Equal(t, Steady, c.mode)
+	require.Greater(t, c.window, 0.45*full)
+}
+
 // TestApplicationLimited: a source that sends little does not make the window grow, as
 // nothing has shown that the path would carry more.
 func TestApplicationLimited(t *testing.T) {
