@@ -213,67 +213,6 @@ func fill(c *Controller, now time.Duration) (next uint64) {
 	return next
 }
 
-// TestProbes: what was lost at the end of a window is not known before something arrives
-// behind it, so while nothing is heard a packet leaves now and then.
-func TestProbes(t *testing.T) {
-	c, now := settledController(t)
-	next := fill(c, now)
-	last, gap := now, time.Duration(0)
-	for range 4 {
-		at := c.NextSend(now, 1250)
-		require.Greater(t, at, now)
-		require.Less(t, at, now+10*time.Second)
-		require.Greater(t, c.NextSend(at-1, 1250), at-1)
-		require.Equal(t, at, c.NextSend(at, 1250))
-		c.OnSent(at, Packet{Seq: next, Bytes: 1250})
-		next++
-		require.Greater(t, at-last, gap, "the next takes longer")
-		last, gap, now = at, at-last, at
-	}
-	c.OnFeedback(now, &Feedback{Acked: []Acked{{Seq: next - 1}}, RTT: 40 * time.Millisecond})
-	require.Less(t, c.NextSend(now, 1250), now+gap, "news ends it")
-}
-
-// TestProbesEnd: however long nothing is heard, what leaves into a full window is little,
-// whether or not the timer's owner calls.
-func TestProbesEnd(t *testing.T) {
-	for _, timer := range []bool{true, false} {
-		c, now := settledController(t)
-		next := fill(c, now)
-		sent := 0
-		for end := now + 5*time.Minute; now < end; now += 50 * ms {
-			if timer && c.NextTimer() <= now {
-				c.OnTimer(now)
-			}
-			for c.NextSend(now, 1250) <= now && sent < 1000 {
-				c.OnSent(now, Packet{Seq: next, Bytes: 1250})
-				next, sent = next+1, sent+1
-			}
-		}
-		require.Less(t, sent, 200)
-	}
-}
-
-// TestProbesAfterALongRoundTrip: one that cannot be makes no room in a full window.
-func TestProbesAfterALongRoundTrip(t *testing.T) {
-	c := New(0, Config{RTT: math.MaxInt64})
-	next := fill(c, 0)
-	for range 10 {
-		require.Greater(t, c.NextSend(time.Second, 1250), time.Second)
-		require.Greater(t, c.NextTimer(), time.Second)
-		c.OnSent(time.Second, Packet{Seq: next, Bytes: 1250})
-		next++
-		c.OnTimer(c.NextTimer())
-	}
-}
-
-// TestNoProbeBeforeTheFirstNews: how long to wait is not known then.
-func TestNoProbeBeforeTheFirstNews(t *testing.T) {
-	c := New(0, Config{})
-	fill(c, 0)
-	require.Equal(t, Never, c.NextSend(time.Hour, 1250))
-}
-
 // TestEndOfCompetitionWithinATest: where something else than the test shows that it is over,
 // the window does not stay as small as the test has made it.
 func TestEndOfCompetitionWithinATest(t *testing.T) {

@@ -295,40 +295,6 @@ func TestWindowThatIsNone(t *testing.T) {
 	require.Positive(t, seconds(math.Inf(1)))
 }
 
-// TestSlowestSending: a long round trip does not bring the sending to a stop.
-func TestSlowestSending(t *testing.T) {
-	c := New(0, Config{MSS: 1250, RTT: 10 * time.Minute})
-	for seq := range uint64(trainLen + 1) {
-		c.OnSent(0, Packet{Seq: seq, Bytes: 1250})
-	}
-	require.LessOrEqual(t, c.NextSend(0, 1250), (trainLen+1)*time.Duration(1250*1e9/minRate))
-}
-
-// TestE10_DelaysDoNotStopSending: a peer that says that its packets wait for an hour on
-// the way to it, after they waited on the way back, does not stop the sending for long.
-func TestE10_DelaysDoNotStopSending(t *testing.T) {
-	c := New(0, Config{MSS: 1250})
-	p := newPeer(c, 0)
-	said := 20 * ms
-	p.received = func(_ int, sent time.Duration) (time.Duration, bool) { return sent + said, true }
-	p.rtt = 2 * ms
-	p.send(5*time.Second, ms)
-	now := p.now
-	require.Equal(t, Steady, c.mode)
-	p.rtt = 40 * ms
-	p.send(300*ms, 2*ms)
-	require.NotZero(t, c.delay.longBack())
-	said, p.rtt = time.Hour, 0
-	p.send(300*ms, 2*ms)
-	for seq := p.seq - 20; seq < p.seq; seq++ {
-		c.OnFeedback(p.now, &Feedback{Acked: []Acked{{Seq: seq}}})
-	}
-	p.now = max(p.now, c.pace.next)
-	require.Less(t, p.now, now+time.Minute)
-	c.OnSent(p.now, Packet{Seq: p.seq, Bytes: 100})
-	require.LessOrEqual(t, c.NextSend(p.now, 100), p.now+100*time.Second/minRate)
-}
-
 // TestIdlenessIsNoSilence: where nothing is on its way, nothing can be heard of it.
 func TestIdlenessIsNoSilence(t *testing.T) {
 	c := New(0, Config{MSS: 1250})
@@ -399,24 +365,6 @@ func TestExtremeHasRoom(t *testing.T) {
 			require.Less(t, m.at(i-1).v, m.at(i).v)
 		}
 	}
-}
-
-// TestBurstAfterAPause: what was allowed before a pause does not leave at once after it.
-func TestBurstAfterAPause(t *testing.T) {
-	c := New(0, Config{MSS: 1250})
-	p := newPeer(c, 0)
-	p.send(5*time.Second, ms)
-	for seq := p.seq - 50; seq < p.seq; seq++ {
-		c.OnFeedback(p.now, &Feedback{Acked: []Acked{{Seq: seq}}})
-	}
-	require.Zero(t, c.Snapshot().Inflight)
-	now := p.now + 5*time.Second
-	burst := 0
-	for ; c.NextSend(now, 1250) <= now; burst++ {
-		c.OnSent(now, Packet{Seq: p.seq, Bytes: 1250})
-		p.seq++
-	}
-	require.Equal(t, 1, burst)
 }
 
 // TestLateIsNoLoss: what came late after all makes up for what counted as lost a round
