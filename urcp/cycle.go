@@ -65,9 +65,9 @@ func (c *Controller) level() float64 {
 	return v
 }
 
-// refill is for how many rounds the queue has to be empty before the window rises
-// faster, and by how much a round trip: sooner and by more on links whose rate changes
-// by itself, as that of radio links does.
+// refill is for how many rounds the queue has to be empty before the window rises faster,
+// and by how much a round trip: sooner and by more on links whose rate changes by itself,
+// and on paths with delays of their own. The last is what the doubled step comes to at most.
 func (c *Controller) refill() (rounds int, gain, most float64) {
 	if c.delivery.part > varied && c.delay.noise.lumps <= lumpy {
 		return emptyRounds / 2, variedGain, upMost
