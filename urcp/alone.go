@@ -38,12 +38,11 @@ const (
 // that they test together; then nobody holds the queue, and it goes.
 type aloneTest struct {
 	active bool
-	again  bool // the first half of the test has passed
 	last   time.Duration
 	until  time.Duration
 	window float64 // to go back to
 	trip   float64 // round trip before it
-	part   float64 // of the window, that is left
+	part   float64 // of the window, that was left in the last step that passed; one before
 	rate   float64 // before it
 
 	mean float64 // of the round trip
@@ -69,29 +68,29 @@ func (c *Controller) testedAlone(t time.Duration) bool {
 	if trip > fellPart*e.mean {
 		e.high = t
 	}
-	if t-e.last < aloneLate*c.aloneEvery() && (t-e.high < max(2*srtt, fellTime) || t-e.last < aloneSoon) {
+	if t-e.last < aloneLate*c.alonePeriod() && (t-e.high < max(2*srtt, fellTime) || t-e.last < aloneSoon) {
 		return false
 	}
 	c.beginAlone(t)
 	return true
 }
 
-// aloneEvery is how far tests are apart.
-func (c *Controller) aloneEvery() time.Duration {
+// alonePeriod is how far tests are apart.
+func (c *Controller) alonePeriod() time.Duration {
 	return max(aloneEvery, aloneRounds*seconds(c.delay.srtt))
 }
 
 // yielded is the moment for a test that is due: the queue has overflowed, or another has
 // backed off, which all see that share it.
 func (c *Controller) yielded(t time.Duration) {
-	if t-c.compete.test.last >= c.aloneEvery() {
+	if t-c.compete.test.last >= c.alonePeriod() {
 		c.beginAlone(t)
 	}
 }
 
 func (c *Controller) beginAlone(t time.Duration) {
 	e, d := &c.compete.test, &c.delay
-	e.active, e.again, e.last, e.part = true, false, t, 1
+	e.active, e.last, e.part = true, t, 1
 	e.until = t + max(aloneTrips*seconds(d.srtt), aloneTime)
 	e.window, e.trip, e.rate = c.window, d.minRTT+d.queue, c.delivery.rate()
 	c.window *= alonePart
@@ -108,9 +107,9 @@ func (c *Controller) testAlone(t time.Duration) {
 		return
 	}
 	low := d.queue < leavePart*c.threshold()
+	first := e.part == 1
 	e.part *= alonePart
-	if !(low && e.again) && (low || d.minRTT+d.queue < aloneExact*e.part*e.trip) {
-		e.again = true
+	if low && first || !low && d.minRTT+d.queue < aloneExact*e.part*e.trip {
 		e.until = t + max(seconds(aloneSpread*e.trip), drainTime)
 		c.window *= alonePart
 		return

@@ -64,6 +64,7 @@ func (k *capacity) measure(way, window time.Duration) {
 		k.seq = 0 // what was in front of the next packet is not known
 		return
 	}
+	fades := window.Seconds()
 	for i := range k.packets[:n] {
 		p := &k.packets[i]
 		if p.seq <= k.seq {
@@ -74,7 +75,7 @@ func (k *capacity) measure(way, window time.Duration) {
 		case gap < 0 || gap > time.Second:
 			k.bytes, k.busy = 0, 0
 		default:
-			fade := max(0, 1-gap.Seconds()/window.Seconds())
+			fade := max(0, 1-gap.Seconds()/fades)
 			k.bytes = k.bytes*fade + float64(p.bytes)
 			k.busy = k.busy*fade + max(0, min(gap, p.rx-p.sent-way).Seconds())
 		}

@@ -19,29 +19,34 @@ func mobile() []Scenario {
 			way  time.Duration
 			self float64
 		}{{20 * ms, 60}, {50 * ms, 125}} {
-			all = append(all, Scenario{
-				Name:   fmt.Sprintf("mobile/%d Mbit/s, %v one way", rate/mbit, x.way),
-				Shows:  "A link whose rate wanders, with gaps, as that of a phone.",
-				Seeded: true,
-				Peak:   3 * rate,
+			all = append(all, phone(Scenario{
+				Name:  fmt.Sprintf("mobile/%d Mbit/s, %v one way", rate/mbit, x.way),
+				Shows: "A link whose rate wanders, with gaps, as that of a phone.",
+				Peak:  3 * rate,
 				Make: func(seed uint64, new New) *linksim.Scenario {
 					return single(60*s, linksim.Link{
 						Name: "bottleneck", Service: wandering(seed, rate, 60*s), Delay: x.way,
 						Queue: linksim.Queue{Bytes: 4 << 20},
 					})(seed, new)
 				},
-				Rivals: true,
-				Bounds: []Bound{
-					SelfInflicted("p95", 0, 0).AtMost(x.self),
-					Lead().AtMost(1),
-					BesideBest(100 * ms).AtLeast(0.9),
-					BesideCopa(2).AtLeast(1),
-					DelayBesideCopa().AtMost(1),
-				},
-			})
+			}, x.self))
 		}
 	}
 	return all
+}
+
+// phone gives a scenario of one flow over a phone's link its bounds; self is the longest
+// p95 of the self-inflicted delay, in milliseconds.
+func phone(sc Scenario, self float64) Scenario {
+	sc.Seeded, sc.Rivals = true, true
+	sc.Bounds = []Bound{
+		SelfInflicted("p95", 0, 0).AtMost(self),
+		Lead().AtMost(1),
+		BesideBest(100 * ms).AtLeast(0.9),
+		BesideCopa(2).AtLeast(1),
+		DelayBesideCopa().AtMost(1),
+	}
+	return sc
 }
 
 // wandering is a link whose rate is log-normal about a mean and wanders within a second

@@ -79,35 +79,19 @@ func (f *TraceFile) Scenarios() ([]Scenario, error) {
 			name  string
 			bytes int
 		}{{"150 ms", linksim.Buffer(f.Mean, 150*ms)}, {"4 MiB", 4 << 20}} {
-			all = append(all, Scenario{
-				Name:   fmt.Sprintf("trace/%s, %v one way, buffer of %s", f.Name, way, x.name),
-				Shows:  "A recording of a phone on the move.",
-				Peak:   f.Peak,
-				Seeded: true,
-				Make: startingIn(s, single(trace.Period(), linksim.Link{
+			all = append(all, phone(Scenario{
+				Name:  fmt.Sprintf("trace/%s, %v one way, buffer of %s", f.Name, way, x.name),
+				Shows: "A recording of a phone on the move.",
+				Peak:  f.Peak,
+				Make: several(trace.Period(), func(seed uint64, new New) []linksim.Flow {
+					return flows(1, new, within(seed, s), 0)
+				}, linksim.Link{
 					Name: "bottleneck", Service: trace, Delay: way,
 					Queue: linksim.Queue{Bytes: x.bytes},
-				})),
-				Rivals: true,
-				Bounds: []Bound{
-					SelfInflicted("p95", 0, 0).AtMost(100),
-					Lead().AtMost(1),
-					BesideBest(100 * ms).AtLeast(0.9),
-					BesideCopa(2).AtLeast(1),
-					DelayBesideCopa().AtMost(1),
-				},
-			})
+				}),
+			}, 100))
 		}
 	}
 	hold(all)
 	return all, nil
-}
-
-// startingIn is the scenario with its first flow starting within d.
-func startingIn(d time.Duration, of func(uint64, New) *linksim.Scenario) func(uint64, New) *linksim.Scenario {
-	return func(seed uint64, new New) *linksim.Scenario {
-		sc := of(seed, new)
-		sc.Flows[0].Start = spread(seed, 0, d)
-		return sc
-	}
 }
